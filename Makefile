@@ -1,0 +1,59 @@
+# One command surface, the same for people and for the gate. `make` prints this help.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+SECTION ?= all
+PACKAGES := assets ingestion lakehouse models_ml orchestration quality serving simulator
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup demo dev test test-all check format lock bench clean
+
+help: ## Print this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(STAMP) ## Install everything into .venv
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Installing into .venv (a few minutes with cold caches, seconds with warm ones)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, found %d.%d; choose one with make PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: $(STAMP) ## Run the whole platform on a simulated world and on real input
+	@$(BIN)/unmogrowp demo
+
+dev: $(STAMP) ## Start endpoint, ClickHouse, Dagster and MLflow on the demo's data
+	@$(BIN)/unmogrowp up
+
+test: $(STAMP) ## Run the tests (under 5 minutes on 2 cores)
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+
+test-all: $(STAMP) ## Run all tests, the slow ones too, and print the coverage
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+check: $(STAMP) ## Lint, types, import contracts, SQL, dbt parse, conventions
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+
+bench: $(STAMP) ## Measure; make bench SECTION=ingest for one section
+	@$(BIN)/python -m bench $(SECTION)
+
+clean: ## Remove the environment and every generated file (data in .unmogrowp stays)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* bench/out dbt_project/target dbt_project/logs

@@ -1,0 +1,158 @@
+"""The apps of a home: who may send what, and what rules need to know of an app (`apps.toml`).
+
+Write keys are kept hashed with their scope; the key itself is shown once, when it is made. Checking a request against
+the registry is the endpoint's work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import tomli_w
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from lakehouse.contract import CURRENCIES, PLATFORMS
+from lakehouse.settings import SettingError, Settings
+
+APPS_FILE: Final = "apps.toml"
+SCOPES: Final = ("events", "segment", "link", "skan", "cost")
+
+
+class WriteKey(BaseModel):
+    """A hashed key: SHA-256 is enough, as keys are 256 random bits and not chosen by people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    scopes: tuple[str, ...] = SCOPES
+    expires_at: AwareDatetime | None = None
+
+    @field_validator("scopes")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(value) - set(SCOPES)):
+            raise ValueError(f"unknown scope {unknown[0]}; known are {', '.join(SCOPES)}")
+        return value
+
+    def allows(self, scope: str, at: datetime) -> bool:
+        return scope in self.scopes and (self.expires_at is None or at < self.expires_at)
+
+
+class App(BaseModel):
+    """One app of the tenant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    app_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]+$")
+    platform: str
+    store_id: str = ""
+    time_zone: str = "UTC"
+    currency: str = "USD"
+    # True for apps that send no install records: the first record of an install id is taken as its install.
+    implied_installs: bool = False
+    write_keys: tuple[WriteKey, ...] = ()
+
+    @model_validator(mode="after")
+    def _known_values(self) -> Self:
+        if self.platform not in PLATFORMS:
+            raise ValueError(f"platform is one of {', '.join(PLATFORMS)}")
+        if self.currency not in CURRENCIES:
+            raise ValueError(f"{self.currency} is not an ISO 4217 currency")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{self.time_zone} is not an IANA time zone") from None
+        return self
+
+
+class AppRegistry:
+    """All apps of a home, by id and by key."""
+
+    def __init__(self, apps: tuple[App, ...]) -> None:
+        self.apps = {app.app_id: app for app in apps}
+        if len(self.apps) != len(apps):
+            raise SettingError(f"{APPS_FILE} is wrong: an app_id stands there twice.")
+        self._keys = {key.sha256: (app, key) for app in apps for key in app.write_keys}
+
+    def authenticate(self, key: str, scope: str, at: datetime) -> App | None:
+        """The app a key may write to on routes of `scope`; None if the key is unknown, expired or of another scope.
+
+        The look-up goes by the hash, so its time tells nothing about the key.
+        """
+        found = self._keys.get(hash_key(key))
+        return found[0] if found is not None and found[1].allows(scope, at) else None
+
+
+def hash_key(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def new_write_key(name: str, scopes: tuple[str, ...] = SCOPES) -> tuple[str, WriteKey]:
+    """A fresh key, in clear and as it is stored."""
+    key = secrets.token_urlsafe(32)
+    return key, WriteKey(name=name, sha256=hash_key(key), scopes=scopes)
+
+
+def load_apps(settings: Settings) -> AppRegistry:
+    """The registry; empty if the home has no `apps.toml`. SettingError with one sentence when it is wrong."""
+    file = settings.home / APPS_FILE
+    if not file.is_file():
+        return AppRegistry(())
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("apps", [])
+        return AppRegistry(tuple(App(**entry) for entry in entries))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{APPS_FILE} is not valid TOML: {error}.") from None
+    except (ValidationError, TypeError) as error:
+        raise SettingError(f"{APPS_FILE} is wrong: {_reason(error)}.") from None
+
+
+def save_apps(settings: Settings, apps: tuple[App, ...]) -> None:
+    """Write `apps.toml` (mode 0600) by rename, so that a reader never sees half of it."""
+    AppRegistry(apps)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    entries = [_plain(app.model_dump(mode="python")) for app in apps]
+    write_private(settings.home / APPS_FILE, tomli_w.dumps({"apps": entries}))
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, atomically."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(descriptor)
+    temporary.replace(file)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"]).removeprefix("Value error, ")
+    return str(error)

@@ -1,0 +1,118 @@
+"""DuckDB as a compute engine over the lake: the only code that opens a DuckDB connection or writes view SQL.
+
+The engine keeps no file of its own. Tables appear as views `layer.name` over the pinned list of data files, which is
+about five times faster than the Arrow dataset and needs no extension to download.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from lakehouse.lake import LAYERS, Lake
+from lakehouse.settings import Settings
+
+_DUCKDB_TYPES: Final = {
+    pa.string(): "varchar",
+    pa.large_string(): "varchar",
+    pa.string_view(): "varchar",
+    pa.binary(): "blob",
+    pa.large_binary(): "blob",
+    pa.binary_view(): "blob",
+    pa.int8(): "tinyint",
+    pa.int16(): "smallint",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+}
+
+
+def connect(
+    settings: Settings,
+    *,
+    lake: Lake | None = None,
+    snapshot: Mapping[str, int] | None = None,
+    layers: Sequence[str] = LAYERS,
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory connection in UTC, bounded in memory (it spills below the home), with views of the lake's tables.
+
+    `snapshot` pins {table: version}; a table that it does not name is pinned to its newest version.
+    """
+    settings.tmp_dir.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": settings.threads,
+            "memory_limit": settings.memory_limit,
+            "temp_directory": str(settings.tmp_dir),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    connection.execute("set TimeZone = 'UTC'")
+    create_views(connection, lake or Lake(settings.lake, settings.storage_options), snapshot=snapshot, layers=layers)
+    return connection
+
+
+def create_views(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    *,
+    snapshot: Mapping[str, int] | None = None,
+    layers: Sequence[str] = LAYERS,
+) -> dict[str, int]:
+    """Make a schema per layer and a view per table; the versions the views read."""
+    pinned: dict[str, int] = {}
+    for layer in layers:
+        connection.execute(f"create schema if not exists {layer}")
+        for table in lake.tables(layer):
+            version = snapshot[table] if snapshot is not None and table in snapshot else lake.version(table)
+            create_view(connection, lake, table, version)
+            pinned[table] = version
+    return pinned
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str, version: int | None = None) -> None:
+    """Make or replace the view `layer.name` over the files of one version."""
+    layer, _, name = table.partition("/")
+    sql = select_files(lake.schema(table, version), lake.files(table, version))
+    connection.execute(f'create or replace view {layer}."{name}" as {sql}')
+
+
+def select_files(schema: pa.Schema, files: Sequence[str]) -> str:
+    """SQL that reads data files as the given columns, also when there is no file at all."""
+    if not files:
+        nulls = ", ".join(f'null::{duckdb_type(f.type)} as "{f.name}"' for f in schema)
+        return f"select {nulls} where false"
+    columns = ", ".join(f'"{field.name}"::{duckdb_type(field.type)} as "{field.name}"' for field in schema)
+    listed = ", ".join(_quote(file) for file in files)
+    # Partition values stand in the path only. Types are cast above, so inference from the path is switched off.
+    return (
+        f"select {columns} from read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false, "
+        "union_by_name = true)"
+    )
+
+
+def duckdb_type(kind: pa.DataType) -> str:
+    """DuckDB type that an Arrow type of a Delta table is read as; ValueError for a type no table of ours has."""
+    if pa.types.is_timestamp(kind):
+        return "timestamptz" if kind.tz else "timestamp"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"{duckdb_type(kind.value_type)}[]"
+    try:
+        return _DUCKDB_TYPES[kind]
+    except KeyError:
+        raise ValueError(f"no DuckDB type for Arrow type {kind}") from None
+
+
+def _quote(text: str) -> str:
+    return "'" + str(Path(text) if "://" not in text else text).replace("'", "''") + "'"
