@@ -6,6 +6,7 @@ Tables are named `layer/name` below one root, a local folder or an object store 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -213,8 +214,6 @@ class Lake:
 
 
 def _added_paths(log: Path) -> list[str]:
-    import json
-
     actions = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line)
     return [unquote(action["add"]["path"]) for action in actions if "add" in action]
 
@@ -247,23 +246,19 @@ def _refuse_unsupported(table: str, handle: DeltaTable) -> None:
 
 
 def _require_same_schema(table: str, old: pa.Schema, new: pa.Schema) -> None:
-    before = {field.name: str(field.type) for field in old}
+    before = {field.name: _delta_type(field.type) for field in old}
     after = {field.name: _delta_type(field.type) for field in new}
-    before = {name: _delta_type_name(kind) for name, kind in before.items()}
     if before != after:
-        changed = sorted(set(before.items()) ^ set(after.items()))
+        changed = ", ".join(f"{name} {kind}" for name, kind in sorted(set(before.items()) ^ set(after.items())))
         raise SchemaChangeError(
-            f"table {table} would change its columns ({', '.join(f'{name} {kind}' for name, kind in changed)}) in a partial "
-            "run; build it with a full refresh (`unmogrowp run --full-refresh`)."
+            f"table {table} would change its columns ({changed}) in a partial run; "
+            "build it with a full refresh (`unmogrowp run --full-refresh`)."
         )
 
 
-def _delta_type(kind: pa.DataType) -> str:
-    return _delta_type_name(str(kind))
-
-
-def _delta_type_name(kind: str) -> str:
+def _delta_type(arrow_type: pa.DataType) -> str:
     """Arrow types that Delta stores alike count as the same."""
+    kind = str(arrow_type)
     for view, plain in (("string_view", "string"), ("large_string", "string"), ("binary_view", "binary")):
         kind = kind.replace(view, plain)
     if kind.startswith("timestamp["):

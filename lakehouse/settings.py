@@ -101,8 +101,8 @@ class Settings(BaseModel):
         value: SecretStr | None = getattr(self, name)
         if value is None:
             raise SettingError(
-                f"{PREFIX}{name.upper()} is missing: set it to a random text of at least {MIN_SECRET_LENGTH} characters "
-                "(`unmogrowp demo` makes its own)."
+                f"{PREFIX}{name.upper()} is missing: set it to a random text of at least {MIN_SECRET_LENGTH} "
+                "characters (`unmogrowp demo` makes its own)."
             )
         return value.get_secret_value()
 

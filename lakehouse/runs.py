@@ -1,0 +1,114 @@
+"""What earlier runs consumed and built: the Delta table `meta/_runs`, one row per finished run.
+
+A row is written last, after every partition of the run is in place, so a run that died is simply done again. Deciding
+what the next run must build is the work of `lakehouse.plan`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from lakehouse.apps import AppRegistry
+from lakehouse.lake import Lake
+
+TABLE: Final = "meta/_runs"
+_WRITER: Final = "runs"
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("sequence", pa.int64(), metadata={"comment": "Number of the run, growing by one"}),
+        pa.field("run_id", pa.string()),
+        pa.field("mode", pa.string(), metadata={"comment": "full or incremental"}),
+        pa.field("reason", pa.string(), metadata={"comment": "Why this mode"}),
+        pa.field("code_version", pa.string(), metadata={"comment": "Hash of models, macros, rule seeds and apps"}),
+        pa.field("snapshot", pa.string(), metadata={"comment": "JSON {bronze table: version} consumed"}),
+        pa.field("plan", pa.string(), metadata={"comment": "JSON {date set: number of dates} built"}),
+        pa.field("finished_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished run. `snapshot` holds the bronze versions that silver and gold now reflect."""
+
+    sequence: int
+    run_id: str
+    mode: str
+    reason: str
+    code_version: str
+    snapshot: dict[str, int]
+    plan: dict[str, int]
+    finished_at: datetime
+
+
+def last_run(lake: Lake) -> Run | None:
+    """The newest finished run, None before the first."""
+    if not lake.exists(TABLE):
+        return None
+    rows = lake.open(TABLE).to_pyarrow_table().sort_by([("sequence", "descending")]).slice(0, 1).to_pylist()
+    if not rows:
+        return None
+    row = rows[0]
+    return Run(**(row | {"snapshot": json.loads(row["snapshot"]), "plan": json.loads(row["plan"])}))
+
+
+def record_run(
+    lake: Lake,
+    *,
+    run_id: str,
+    mode: str,
+    reason: str,
+    code_version: str,
+    snapshot: Mapping[str, int],
+    plan: Mapping[str, int],
+    finished_at: datetime,
+) -> Run:
+    """Write the row of a finished run, after making everything it built durable."""
+    lake.create(TABLE, _SCHEMA, description="Finished runs and the bronze versions they consumed")
+    previous = last_run(lake)
+    run = Run(
+        sequence=previous.sequence + 1 if previous else 0,
+        run_id=run_id,
+        mode=mode,
+        reason=reason,
+        code_version=code_version,
+        snapshot={table: version for table, version in snapshot.items() if table.startswith("bronze/")},
+        plan=dict(plan),
+        finished_at=finished_at,
+    )
+    values: dict[str, object] = {
+        "sequence": run.sequence,
+        "run_id": run_id,
+        "mode": mode,
+        "reason": reason,
+        "code_version": code_version,
+        "snapshot": json.dumps(run.snapshot, sort_keys=True),
+        "plan": json.dumps(run.plan, sort_keys=True),
+        "finished_at": finished_at,
+    }
+    columns = [pa.array([values[field.name]], field.type) for field in _SCHEMA]
+    lake.sync()
+    lake.append_once(TABLE, pa.Table.from_arrays(columns, schema=_SCHEMA), writer=_WRITER, batch=run.sequence)
+    return run
+
+
+def code_version(dbt_project: Path, apps: AppRegistry) -> str:
+    """Hash of everything besides bronze that silver and gold are a function of: SQL, macros, seeds and apps."""
+    digest = hashlib.sha256()
+    files = [dbt_project / "dbt_project.yml"]
+    for folder in ("models", "macros", "seeds"):
+        files += [p for p in (dbt_project / folder).rglob("*") if p.suffix in {".sql", ".csv"}]
+    for file in sorted(files):
+        digest.update(str(file.relative_to(dbt_project)).encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for app_id, app in sorted(apps.apps.items()):
+        digest.update(json.dumps([app_id, app.model_dump(exclude={"write_keys"})], sort_keys=True).encode())
+    return digest.hexdigest()[:16]
