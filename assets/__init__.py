@@ -1,0 +1,1 @@
+"""What exists: thin Dagster assets and checks over the libraries. Logic belongs in the libraries."""

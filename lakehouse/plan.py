@@ -73,9 +73,8 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
     connection = connect(settings, lake=lake, snapshot=snapshot, layers=("silver", "rules"))
     try:
         create_new_views(connection, lake, new, snapshot)
-        dates = _date_sets(
-            connection, {app_id for app_id, app in load_apps(settings).apps.items() if app.implied_installs}
-        )
+        implied = [app.app_id for app in load_apps(settings).apps.values() if app.implied_installs]
+        dates = _date_sets(connection, implied)
     finally:
         connection.close()
     if dates is None:
@@ -186,7 +185,8 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
     )
     ingest_dates = _dates(
         connection,
-        f"{received} union select received_at::date from known_events union select received_at::date from known_touches",
+        f"{received} union select received_at::date from known_events"
+        " union select received_at::date from known_touches",
     )
     return {
         "event_dates": event_dates,

@@ -41,10 +41,6 @@ class Settings(BaseModel):
         default_factory=dict,
         description="Options of the object store (deltalake names), for example region or endpoint",
     )
-    environment: str = Field(
-        default="production", pattern="^(production|demo)$", description="`demo` allows generated secrets"
-    )
-
     memory_limit: str = Field(
         default="3GB", pattern=r"^\d+(\.\d+)?\s?(MB|MiB|GB|GiB)$", description="DuckDB memory, then it spills"
     )

@@ -1,0 +1,48 @@
+"""Bronze as Dagster sees it: tables that ingestion alone writes; a run pins their versions and makes its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import dagster as dg
+
+from assets.lineage import OWNERS, table_metadata
+from assets.resources import HomeResource
+from lakehouse.contract import RECORD_TABLES, bronze_schemas
+
+_DOCS: Final = {table.key: table.doc for table in RECORD_TABLES} | {
+    "bronze/bronze_rejects": "Records that were refused, with the reason",
+    "bronze/bronze_receipts": "Counts taken at the door by request: received, accepted, rejected",
+    "bronze/bronze_network": "Raw addresses and user agents, kept for a set number of days",
+}
+
+
+class PinConfig(dg.Config):
+    """How a run starts."""
+
+    full_refresh: bool = False
+
+
+@dg.multi_asset(
+    name="bronze",
+    specs=[
+        dg.AssetSpec(
+            table.partition("/")[2], group_name="bronze", description=_DOCS[table], owners=OWNERS, kinds={"deltalake"}
+        )
+        for table in bronze_schemas()
+    ],
+)
+def bronze(
+    context: dg.AssetExecutionContext, config: PinConfig, home: HomeResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Pin the newest version of every table and plan the dates to build."""
+    pin = home.pin(context.run_id, full_refresh=config.full_refresh)
+    context.log.info(f"{pin.plan.mode} run: {pin.plan.reason}; dates to build: {pin.plan.sizes or 'all'}")
+    lake = home.lake()
+    for table in bronze_schemas():
+        metadata = table_metadata(lake, table, pin.snapshot.get(table))
+        yield dg.MaterializeResult(
+            asset_key=table.partition("/")[2],
+            metadata=metadata | {"mode": pin.plan.mode, "reason": pin.plan.reason, "dates_to_build": pin.plan.sizes},
+        )

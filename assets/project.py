@@ -1,0 +1,85 @@
+"""The dbt project as Dagster knows it: its manifest and how names become assets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject
+
+from assets.lineage import OWNERS
+from lakehouse.settings import Settings, load_settings
+
+DBT_EXECUTABLE: Final = str(Path(sys.executable).with_name("dbt"))
+
+
+class LayerTranslator(DagsterDbtTranslator):
+    """Asset key = table name, group = layer, so that bronze, models and marts form one lineage."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            settings=DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_source_tests_as_checks=True)
+        )
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        configured = dbt_resource_props.get("meta", {}).get("dagster", {}).get("asset_key")
+        return dg.AssetKey(configured or [dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        schema = dbt_resource_props.get("schema") or "silver"
+        return str(schema) if schema in {"silver", "gold", "rules"} else "silver"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return OWNERS
+
+
+def dbt_project(settings: Settings | None = None) -> DbtProject:
+    """The project with an up-to-date manifest; it is parsed again when a file of the project changed.
+
+    Parsing needs no data and no network. The manifest lies in the home, as the project's folder may be read-only.
+    """
+    settings = settings or load_settings()
+    target = settings.home / "dbt" / "target"
+    project = DbtProject(settings.dbt_project, target_path=target, profiles_dir=settings.dbt_project)
+    stamp = target / "manifest.sha256"
+    state = _project_hash(settings.dbt_project)
+    if not project.manifest_path.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != state:
+        target.mkdir(parents=True, exist_ok=True)
+        _parse(settings, target)
+        stamp.write_text(state, encoding="utf-8")
+    return project
+
+
+def dbt_resource(settings: Settings | None = None) -> DbtCliResource:
+    """The dbt command line of this environment."""
+    settings = settings or load_settings()
+    return DbtCliResource(
+        project_dir=str(settings.dbt_project), profiles_dir=str(settings.dbt_project), dbt_executable=DBT_EXECUTABLE
+    )
+
+
+def _parse(settings: Settings, target: Path) -> None:
+    environment = dict(os.environ) | {"DBT_LOG_PATH": str(settings.home / "dbt" / "logs")}
+    arguments = [DBT_EXECUTABLE, "--quiet", "parse", "--target-path", str(target)]
+    arguments += ["--project-dir", str(settings.dbt_project), "--profiles-dir", str(settings.dbt_project)]
+    result = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise dg.DagsterInvalidDefinitionError(
+            f"dbt cannot parse {settings.dbt_project}:\n{result.stdout}{result.stderr}"
+        )
+
+
+def _project_hash(folder: Path) -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    kept = (p for p in folder.rglob("*") if p.suffix in {".sql", ".csv", ".yml", ".md"} and p.is_file())
+    for file in sorted(kept):
+        relative = file.relative_to(folder)
+        if relative.parts[0] not in {"target", "logs", "dbt_packages"}:
+            digest.update(str(relative).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

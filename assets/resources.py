@@ -1,0 +1,46 @@
+"""The resource classes that assets read through. Which instance runs where is decided in `orchestration`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from lakehouse.home import writing
+from lakehouse.lake import Lake
+from lakehouse.pins import Pin, pin, repin
+from lakehouse.settings import Settings, load_settings
+
+
+class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """One tenant's home: settings, lake and the pinned world of a run."""
+
+    home: str | None = None
+
+    def settings(self) -> Settings:
+        """Settings of this process, read when a step needs them, never while definitions load."""
+        environ = dict(os.environ)
+        if self.home is not None:
+            environ["UNMOGROWP_HOME"] = self.home
+        return load_settings(environ)
+
+    def lake(self) -> Lake:
+        settings = self.settings()
+        return Lake(settings.lake, settings.storage_options)
+
+    def pin(self, run_id: str, *, full_refresh: bool = False) -> Pin:
+        """The world this run sees."""
+        return pin(self.settings(), self.lake(), run_id, full_refresh=full_refresh)
+
+    def repin(self, run_id: str, *layers: str) -> Pin:
+        """The world with what this run has just written in `layers`."""
+        return repin(self.settings(), self.lake(), run_id, layers)
+
+    @contextmanager
+    def writing(self) -> Iterator[Settings]:
+        """Hold the write lock of the home, so that runs started from different places do not interleave."""
+        settings = self.settings()
+        with writing(settings):
+            yield settings

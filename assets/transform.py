@@ -1,0 +1,97 @@
+"""Silver and gold: the dbt models as assets, in two steps, as predictions sit between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+
+from assets.lineage import table_metadata
+from assets.project import LayerTranslator
+from assets.resources import HomeResource
+from lakehouse.lake import Lake
+from lakehouse.pins import exported
+from lakehouse.runs import record_run
+
+
+def build_transform(project: DbtProject) -> list[dg.AssetsDefinition]:
+    """The two dbt steps: everything up to the marts, and the marts that read predictions."""
+
+    @dbt_assets(
+        manifest=project.manifest_path,
+        project=project,
+        select="tag:core resource_type:seed",
+        name="silver_and_gold",
+        dagster_dbt_translator=LayerTranslator(),
+    )
+    def silver_and_gold(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: HomeResource) -> Iterator[Any]:
+        """Build the dates of the plan, and note the run as finished once all of them are in place."""
+        with home.writing():
+            pin = home.pin(context.run_id)
+            if pin.plan.is_empty:
+                yield from _unchanged(context, home.lake())
+                return
+            skipped = ["unit_test"] if pin.plan.mode == "full" else ["unit_test", "seed"]
+            arguments = ["build", *(f"--exclude-resource-type={kind}" for kind in skipped)]
+            with exported(pin.environment):
+                invocation = dbt.cli(arguments, context=context)
+            yield from _with_metadata(invocation.stream(), context, home.lake())
+            if not context.is_subset:
+                _record(context, home)
+
+    @dbt_assets(
+        manifest=project.manifest_path,
+        project=project,
+        select="tag:predictions",
+        name="prediction_marts",
+        dagster_dbt_translator=LayerTranslator(),
+    )
+    def prediction_marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: HomeResource) -> Iterator[Any]:
+        """Build the marts over predictions; they are small and rebuilt whole."""
+        with home.writing():
+            pin = home.repin(context.run_id, "silver", "gold", "rules", "ml")
+            with exported(pin.environment | {"UNMOGROWP_PLAN": '{"mode": "full"}'}):
+                invocation = dbt.cli(["build", "--exclude-resource-type=unit_test"], context=context)
+            yield from _with_metadata(invocation.stream(), context, home.lake())
+
+    return [silver_and_gold, prediction_marts]
+
+
+def _record(context: dg.AssetExecutionContext, home: HomeResource) -> None:
+    pin = home.pin(context.run_id)
+    record_run(
+        home.lake(),
+        run_id=context.run_id,
+        mode=pin.plan.mode,
+        reason=pin.plan.reason,
+        code_version=pin.plan.code_version,
+        snapshot=pin.snapshot,
+        plan=pin.plan.sizes,
+        finished_at=datetime.now(UTC),
+    )
+
+
+def _unchanged(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:
+    for key in sorted(context.selected_asset_keys):
+        table = _table_of(lake, key)
+        metadata = table_metadata(lake, table, lake.version(table)) if table else {}
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata | {"state": "unchanged: nothing new arrived"})
+
+
+def _with_metadata(events: Any, context: dg.AssetExecutionContext, lake: Lake) -> Iterator[Any]:
+    """dbt's events, with what the table now holds."""
+    for event in events:
+        if isinstance(event, dg.Output):
+            table = _table_of(lake, context.asset_key_for_output(event.output_name))
+            extra = table_metadata(lake, table, lake.version(table), preview=True) if table else {}
+            yield dg.Output(None, output_name=event.output_name, metadata={**event.metadata, **extra})
+        else:
+            yield event
+
+
+def _table_of(lake: Lake, key: dg.AssetKey) -> str | None:
+    candidates = (f"{layer}/{key.path[-1]}" for layer in ("gold", "silver", "rules"))
+    return next((table for table in candidates if lake.exists(table)), None)
