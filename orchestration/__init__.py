@@ -1,0 +1,1 @@
+"""When and with what: definitions, jobs, schedules, sensors and the command line."""

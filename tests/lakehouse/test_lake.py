@@ -1,0 +1,116 @@
+"""Delta access: exactly once, partial replaces, and refusal of tables that files alone do not describe."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from lakehouse.engine import connect
+from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
+from lakehouse.settings import load_settings
+
+SCHEMA = pa.schema([("n", pa.int64()), ("day", pa.date32())])
+
+
+def rows(numbers: list[int], day: dt.date = dt.date(2026, 1, 1)) -> pa.Table:
+    columns = [pa.array(numbers, pa.int64()), pa.array([day] * len(numbers), pa.date32())]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def values(lake: Lake, table: str, version: int | None = None) -> list[int]:
+    return sorted(lake.open(table, version).to_pyarrow_table()["n"].to_pylist())
+
+
+def test_a_batch_is_appended_once_however_often_it_is_sent(lake: Lake) -> None:
+    lake.create("bronze/t", SCHEMA, ["day"])
+    assert lake.append_once("bronze/t", rows([1]), writer="w", batch=0)
+    assert lake.append_once("bronze/t", rows([2]), writer="w", batch=1)
+    assert not lake.append_once("bronze/t", rows([1]), writer="w", batch=0)
+    assert not lake.append_once("bronze/t", rows([2]), writer="w", batch=1)
+    assert lake.append_once("bronze/t", rows([1]), writer="other", batch=0)
+    assert values(lake, "bronze/t") == [1, 1, 2]
+
+
+def test_a_commit_carries_its_metadata(lake: Lake) -> None:
+    lake.create("bronze/t", SCHEMA)
+    lake.append_once("bronze/t", rows([1]), writer="w", batch=0, metadata={"unmogrowp.event_dates": "2026-01-01"})
+    assert [c["unmogrowp.event_dates"] for c in lake.commits("bronze/t", 0, 1)] == ["2026-01-01"]
+    assert lake.commits("bronze/t", 1, 1) == []
+
+
+def test_a_partial_replace_touches_its_partition_only(lake: Lake) -> None:
+    other = dt.date(2026, 1, 2)
+    lake.overwrite("gold/t", pa.concat_tables([rows([1, 2]), rows([3], other)]), partition_by=["day"])
+    lake.overwrite("gold/t", rows([9]), replace_where="day = '2026-01-01'", partition_by=["day"])
+    assert values(lake, "gold/t") == [3, 9]
+    assert lake.partition_columns("gold/t") == ["day"]
+
+
+def test_an_empty_partial_replace_deletes_the_partition(lake: Lake) -> None:
+    lake.overwrite("gold/t", rows([1]), partition_by=["day"])
+    lake.overwrite("gold/t", rows([]), replace_where="day = '2026-01-01'", partition_by=["day"])
+    assert values(lake, "gold/t") == []
+
+
+def test_a_partial_replace_refuses_another_schema(lake: Lake) -> None:
+    lake.overwrite("gold/t", rows([1]), partition_by=["day"])
+    wider = rows([1]).append_column("extra", pa.array(["x"]))
+    with pytest.raises(SchemaChangeError, match="extra string"):
+        lake.overwrite("gold/t", wider, replace_where="day = '2026-01-01'")
+    lake.overwrite("gold/t", wider)
+    assert lake.schema("gold/t").names == ["n", "day", "extra"]
+
+
+@pytest.mark.parametrize("name", ["gold", "gold/", "nowhere/t", "gold/a/b"])
+def test_a_wrong_table_name_is_refused(lake: Lake, name: str) -> None:
+    with pytest.raises(ValueError, match="not a table name"):
+        lake.uri(name)
+
+
+def test_a_missing_table_is_named(lake: Lake) -> None:
+    with pytest.raises(FileNotFoundError, match="gold/t does not exist"):
+        lake.version("gold/t")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "feature"),
+    [
+        ({"delta.enableDeletionVectors": "true"}, "deletionVectors"),
+        (
+            {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"},
+            "columnMapping",
+        ),
+    ],
+)
+def test_tables_whose_files_alone_would_lie_are_refused(
+    lake: Lake, configuration: dict[str, str], feature: str
+) -> None:
+    DeltaTable.create(lake.uri("silver/t"), schema=SCHEMA, configuration=configuration)
+    with pytest.raises(UnsupportedTableError, match=feature):
+        lake.files("silver/t")
+
+
+def test_the_engine_reads_the_pinned_version(lake: Lake, tmp_path: Path) -> None:
+    first = lake.overwrite("gold/t", rows([1]), partition_by=["day"])
+    lake.overwrite("gold/t", rows([1, 2]), partition_by=["day"])
+    settings = load_settings({"UNMOGROWP_HOME": str(tmp_path)})
+    pinned = connect(settings, lake=lake, snapshot={"gold/t": first})
+    newest = connect(settings, lake=lake)
+    assert pinned.execute("select n, day from gold.t").fetchall() == [(1, dt.date(2026, 1, 1))]
+    assert newest.execute("select count(*) from gold.t").fetchall() == [(2,)]
+
+
+def test_an_empty_table_has_its_columns(lake: Lake, tmp_path: Path) -> None:
+    lake.create("bronze/t", SCHEMA)
+    connection = connect(load_settings({"UNMOGROWP_HOME": str(tmp_path)}), lake=lake)
+    described = connection.execute("describe bronze.t").fetchall()
+    assert [(row[0], row[1]) for row in described] == [("n", "BIGINT"), ("day", "DATE")]
