@@ -1,0 +1,33 @@
+"""`unmogrowp import FILE`: records from a file, through the same validator as the endpoint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from lakehouse.settings import load_settings
+from orchestration.cli import Failure
+from orchestration.progress import Steps
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--mapping", required=True, help="Name of a shipped mapping or path of a TOML file; `native` for records."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be accepted and why not; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def command(file: Path, mapping: str, dry_run: bool, as_json: bool) -> None:
+    """Import FILE (CSV, Parquet or NDJSON). Importing it again, or an overlapping file, adds nothing."""
+    from ingestion.importer import ImportError_, import_file
+
+    with Steps().step(f"Import {file.name}") as step:
+        try:
+            result = import_file(load_settings(), file, mapping, dry_run=dry_run, progress=step.note)
+        except ImportError_ as error:
+            raise Failure(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(asdict(result), default=str))
