@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+import duckdb
 
+from lakehouse.engine import connect
 from lakehouse.home import writing
 from lakehouse.lake import Lake
 from lakehouse.pins import Pin, pin, repin
@@ -37,6 +39,17 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def repin(self, run_id: str, *layers: str) -> Pin:
         """The world with what this run has just written in `layers`."""
         return repin(self.settings(), self.lake(), run_id, layers)
+
+    @contextmanager
+    def engine(self, run_id: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, int], Settings]]:
+        """A connection over the world of this run, as far as it is built, with its versions and the settings."""
+        settings = self.settings()
+        snapshot = self.repin(run_id, "silver", "gold", "rules", "ml").snapshot
+        connection = connect(settings, lake=self.lake(), snapshot=snapshot)
+        try:
+            yield connection, snapshot, settings
+        finally:
+            connection.close()
 
     @contextmanager
     def writing(self) -> Iterator[Settings]:

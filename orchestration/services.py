@@ -44,44 +44,17 @@ def services(settings: Settings) -> list[Service]:
     clickhouse = f"http://{settings.serve_host}:{settings.serve_port}"
     dagster = f"http://127.0.0.1:{settings.dagster_port}"
     mlflow = f"http://127.0.0.1:{settings.mlflow_port}"
+    dagster_dev = f"-m dagster dev -m orchestration.definitions -h 127.0.0.1 -p {settings.dagster_port}"
+    mlflow_server = f"-m mlflow server --workers 1 --host 127.0.0.1 --port {settings.mlflow_port} --backend-store-uri"
     return [
         Service("Ingest endpoint", f"{ingest}/v1/events", f"{ingest}/readyz", (command, "ingest")),
         Service("ClickHouse", clickhouse, f"{clickhouse}/ping", (command, "serve")),
-        Service(
-            "Dagster",
-            dagster,
-            f"{dagster}/server_info",
-            (
-                sys.executable,
-                "-m",
-                "dagster",
-                "dev",
-                "-m",
-                "orchestration.definitions",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(settings.dagster_port),
-            ),
-        ),
+        Service("Dagster", dagster, f"{dagster}/server_info", (sys.executable, *dagster_dev.split())),
         Service(
             "MLflow",
             mlflow,
             f"{mlflow}/health",
-            (
-                sys.executable,
-                "-m",
-                "mlflow",
-                "server",
-                "--workers",
-                "1",
-                "--backend-store-uri",
-                settings.mlflow_uri,
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(settings.mlflow_port),
-            ),
+            (sys.executable, *mlflow_server.split(), settings.mlflow_uri),
             (("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"),),
         ),
     ]

@@ -1,0 +1,94 @@
+"""Quality as Dagster asset checks: one step for bronze, one for the marts, one for the marts over predictions.
+
+A critical finding blocks what reads the table; a warning shows. What is checked stands in `quality`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from assets.resources import HomeResource
+from quality.checks import SUITES, compare, validate
+from quality.history import record
+from quality.identities import INVARIANTS
+from quality.outcome import InvariantResult, SuiteResult
+
+PREDICTION_MARTS: Final = frozenset({"predicted_ltv_by_campaign", "churn_risk"})
+_SUITE_CHECK: Final = "expectations"
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """The three check steps."""
+    tables = {name: _asset_of(suite.table) for name, suite in SUITES.items()}
+    bronze = [name for name, asset in tables.items() if asset.startswith("bronze_")]
+    predictions = [name for name, asset in tables.items() if asset in PREDICTION_MARTS]
+    marts = [name for name in tables if name not in {*bronze, *predictions}]
+    bronze_invariants = [n for n, i in INVARIANTS.items() if _asset_of(i.table).startswith("bronze_")]
+    return [
+        _checks("bronze_quality", bronze, bronze_invariants),
+        _checks("mart_quality", marts, [name for name in INVARIANTS if name not in bronze_invariants]),
+        _checks("prediction_quality", predictions, []),
+    ]
+
+
+def _checks(step: str, suites: Sequence[str], invariants: Sequence[str]) -> dg.AssetChecksDefinition:
+    specs = [
+        dg.AssetCheckSpec(
+            _SUITE_CHECK,
+            asset=_asset_of(SUITES[name].table),
+            blocking=True,
+            description=f"{len(SUITES[name].expectations)} expectations on {SUITES[name].table}",
+        )
+        for name in suites
+    ]
+    specs += [
+        dg.AssetCheckSpec(
+            name, asset=_asset_of(INVARIANTS[name].table), blocking=True, description=INVARIANTS[name].why
+        )
+        for name in invariants
+    ]
+
+    @dg.multi_asset_check(name=step, specs=specs)
+    def run_checks(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
+        results: list[SuiteResult | InvariantResult] = []
+        with home.engine(context.run.run_id) as (connection, _, _):
+            results += [validate(connection, name) for name in suites]
+            results += [compare(connection, name) for name in invariants]
+        record(home.lake(), results, run_id=context.run.run_id, checked_at=datetime.now(UTC))
+        yield from (_outcome(result) for result in results)
+
+    return run_checks
+
+
+def _outcome(result: SuiteResult | InvariantResult) -> dg.AssetCheckResult:
+    if isinstance(result, InvariantResult):
+        return dg.AssetCheckResult(
+            asset_key=_asset_of(INVARIANTS[result.name].table),
+            check_name=result.name,
+            passed=result.success,
+            severity=_severity(result.severity),
+            description=result.detail,
+            metadata={"promise": result.promise, "expected": result.expected, "observed": result.observed}
+            | {"sample": list(result.sample)},
+        )
+    failed = [f"{e.column}: {e.why} ({e.unexpected_count} rows)" for e in result.expectations if not e.success]
+    return dg.AssetCheckResult(
+        asset_key=_asset_of(result.table),
+        check_name=_SUITE_CHECK,
+        passed=result.success,
+        severity=_severity(result.severity or "critical"),
+        description=result.problem or "; ".join(failed) or f"{len(result.expectations)} expectations hold",
+        metadata={"rows": result.rows, "scope": result.scope, "failed": failed},
+    )
+
+
+def _severity(severity: str) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN
+
+
+def _asset_of(table: str) -> str:
+    return table.partition(".")[2]

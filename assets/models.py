@@ -1,0 +1,83 @@
+"""LTV and churn as assets: a model that is trained and gated, and the predictions of its champion."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import dagster as dg
+
+from assets.lineage import OWNERS, table_metadata
+from assets.resources import HomeResource
+from models_ml.results import ScoringResult, TrainingResult
+
+_INPUTS: Final = ["stg_app_events", "int_installs", "int_revenue_events", "attributed_installs"]
+_KINDS: Final = {"lightgbm", "mlflow"}
+
+
+@dg.asset(group_name="models", deps=_INPUTS, owners=OWNERS, kinds=_KINDS)
+def ltv_model(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Lifetime value to day 30 and day 90 after the install: trained, compared with baselines, promoted by a gate."""
+    from models_ml.ltv import train_ltv
+
+    with home.engine(context.run_id) as (connection, snapshot, settings):
+        results = train_ltv(connection, snapshot, settings, tags=_tags(context))
+    return dg.MaterializeResult(metadata=_training_metadata(results))
+
+
+@dg.asset(group_name="models", deps=_INPUTS, owners=OWNERS, kinds=_KINDS)
+def churn_model(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Chance that a user active now is silent for the next 14 days: trained, compared, promoted by a gate."""
+    from models_ml.churn import train_churn
+
+    with home.engine(context.run_id) as (connection, snapshot, settings):
+        result = train_churn(connection, snapshot, settings, tags=_tags(context))
+    return dg.MaterializeResult(metadata=_training_metadata([result]))
+
+
+@dg.asset(group_name="models", deps=["ltv_model"], owners=OWNERS, kinds={"deltalake"})
+def predictions_ltv(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Predicted lifetime value by install and horizon, of the champion models."""
+    from models_ml.scoring import score_ltv
+
+    with home.writing(), home.engine(context.run_id) as (connection, snapshot, settings):
+        result = score_ltv(connection, snapshot, settings)
+    return dg.MaterializeResult(metadata=_scoring_metadata(home, result))
+
+
+@dg.asset(group_name="models", deps=["churn_model"], owners=OWNERS, kinds={"deltalake"})
+def predictions_churn(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Chance of churn by install, with its main reasons, of the champion model."""
+    from models_ml.scoring import score_churn
+
+    with home.writing(), home.engine(context.run_id) as (connection, snapshot, settings):
+        result = score_churn(connection, snapshot, settings)
+    return dg.MaterializeResult(metadata=_scoring_metadata(home, result))
+
+
+MODEL_ASSETS: Final = [ltv_model, churn_model, predictions_ltv, predictions_churn]
+
+
+def _tags(context: dg.AssetExecutionContext) -> dict[str, str]:
+    return {"dagster.run_id": context.run_id, "dagster.asset_key": context.asset_key.to_user_string()}
+
+
+def _training_metadata(results: list[TrainingResult]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    for result in results:
+        name = result.model_name
+        metadata[f"{name}/outcome"] = result.reason or ", ".join(
+            [result.status, "promoted" if result.is_promoted else "not promoted", *result.gate_reasons]
+        )
+        if result.model_version is not None:
+            metadata[f"{name}/version"] = result.model_version
+            metadata[f"{name}/mlflow_run"] = result.run_path
+            metadata |= {f"{name}/{measure}": value for measure, value in sorted(result.metrics.items())}
+    return metadata
+
+
+def _scoring_metadata(home: HomeResource, result: ScoringResult) -> dict[str, Any]:
+    metadata = table_metadata(home.lake(), result.table, result.table_version, preview=True)
+    metadata["models"] = {str(horizon): version for horizon, version in result.models.items()}
+    metadata["as_of"] = {app: instant.isoformat() for app, instant in result.as_of.items()}
+    metadata["notes"] = "; ".join(result.notes)
+    return metadata

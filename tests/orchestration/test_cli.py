@@ -1,0 +1,77 @@
+"""The command line: help everywhere, light start, one sentence for a wrong setting."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from orchestration.cli import COMMANDS, cli
+
+UNMOGROWP = str(Path(sys.executable).with_name("unmogrowp"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output
+
+
+def test_the_endpoint_loads_neither_dagster_nor_pandas() -> None:
+    code = (
+        "import sys; from orchestration.cli import cli; cli.get_command(None, 'ingest');"
+        "import ingestion.server, ingestion.importer;"
+        "print([m for m in ('dagster', 'pandas', 'polars', 'mlflow', 'dbt', 'chdb', 'lightgbm') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"UNMOGROWP_THREADS": "many"}, "UNMOGROWP_THREADS is wrong"),
+        ({"UNMOGROWP_TYPO": "1"}, "UNMOGROWP_TYPO is not a setting"),
+    ],
+)
+def test_a_wrong_setting_stops_with_one_sentence(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "UNMOGROWP_HOME": str(tmp_path)} | variables
+    result = subprocess.run([UNMOGROWP, "status"], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"unmogrowp: {sentence}")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_missing_secret_stops_the_start(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "UNMOGROWP_HOME": str(tmp_path)}
+    for name in ("up", "serve", "ingest"):
+        result = subprocess.run(
+            [UNMOGROWP, name], env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert result.returncode == 2, result.stderr
+        assert "is missing" in result.stderr.strip().splitlines()[-1]
+
+
+def test_registering_an_app_shows_its_key_once(tmp_path: Path) -> None:
+    runner = CliRunner(env={"UNMOGROWP_HOME": str(tmp_path)})
+    made = runner.invoke(cli, ["app", "my.app", "--platform", "ios", "--json"])
+    key = json.loads(made.output)["write_key"]
+    again = runner.invoke(cli, ["app", "my.app", "--key-name", "second", "--json"])
+    assert json.loads(again.output)["write_key"] != key
+    stored = (tmp_path / "apps.toml").read_text()
+    assert stored.count("sha256") == 2
+    assert key not in stored
+
+
+def test_settings_lists_every_setting_masked(tmp_path: Path) -> None:
+    runner = CliRunner(env={"UNMOGROWP_HOME": str(tmp_path), "UNMOGROWP_SALT": "s" * 40})
+    rows = json.loads(runner.invoke(cli, ["settings", "--json"]).output)
+    assert {"UNMOGROWP_HOME", "UNMOGROWP_LAKE", "UNMOGROWP_SALT"} <= {row["setting"] for row in rows}
+    assert "s" * 40 not in json.dumps(rows)
+    assert all(row["meaning"] for row in rows)
