@@ -1,0 +1,47 @@
+{# Functions that engines spell differently. Everything else in the models is standard SQL. #}
+
+{# 64-bit or text hash of columns, for grouping inside one query only; never stored. #}
+{% macro key_hash(columns) %}{{ return(adapter.dispatch('key_hash', 'unmogrowp')(columns)) }}{% endmacro %}
+{% macro default__key_hash(columns) %}{{ return(dbt.hash("concat_ws('|', " ~ columns | join(', ') ~ ')')) }}{% endmacro %}
+{% macro duckdb__key_hash(columns) %}{{ return('hash(' ~ columns | join(', ') ~ ')') }}{% endmacro %}
+
+{# Value of the first of the named parameters in a URL query string, percent-decoded; null if absent or empty. #}
+{% macro query_parameter(text, names) %}
+    {{ return(adapter.dispatch('query_parameter', 'unmogrowp')(text, names)) }}
+{% endmacro %}
+{% macro default__query_parameter(text, names) %}
+    {{ return("nullif(regexp_extract(url_decode(" ~ text ~ "), '(?:^|[?&])(?:" ~ names | join('|') ~ ")=([^&]+)', 1), '')") }}
+{% endmacro %}
+
+{# Seconds from one instant to another as bigint, fractions cut; negative if `until` comes first. #}
+{% macro seconds_between(since, until) %}
+    {{ return(adapter.dispatch('seconds_between', 'unmogrowp')(since, until)) }}
+{% endmacro %}
+{% macro default__seconds_between(since, until) %}
+    {{ return('(unix_timestamp(' ~ until ~ ') - unix_timestamp(' ~ since ~ '))') }}
+{% endmacro %}
+{% macro duckdb__seconds_between(since, until) %}
+    {{ return("date_sub('second', " ~ since ~ ", " ~ until ~ ")") }}
+{% endmacro %}
+
+{# An instant moved by whole hours. #}
+{% macro add_hours(instant, hours) %}{{ return(adapter.dispatch('add_hours', 'unmogrowp')(instant, hours)) }}{% endmacro %}
+{% macro default__add_hours(instant, hours) %}
+    {{ return('(' ~ instant ~ ' + make_interval(0, 0, 0, 0, ' ~ hours ~ '))') }}
+{% endmacro %}
+{% macro duckdb__add_hours(instant, hours) %}{{ return('(' ~ instant ~ ' + to_hours(' ~ hours ~ '))') }}{% endmacro %}
+
+{# Whole days from one date to another. #}
+{% macro days_between(since, until) %}
+    {{ return(adapter.dispatch('days_between', 'unmogrowp')(since, until)) }}
+{% endmacro %}
+{% macro default__days_between(since, until) %}{{ return('datediff(' ~ until ~ ', ' ~ since ~ ')') }}{% endmacro %}
+{% macro duckdb__days_between(since, until) %}{{ return("date_diff('day', " ~ since ~ ", " ~ until ~ ")") }}{% endmacro %}
+
+{# USD of an amount in micros at a rate, exact: micros become units by multiplication, as division would be a double. #}
+{% macro usd(micros, usd_per_unit) %}
+    {{- return(
+        'cast(cast(' ~ micros ~ ' as decimal(18, 0)) * cast(0.000001 as decimal(7, 6))'
+        ~ ' * cast(' ~ usd_per_unit ~ ' as decimal(13, 9)) as decimal(18, 6))'
+    ) -}}
+{% endmacro %}

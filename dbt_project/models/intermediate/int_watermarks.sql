@@ -1,0 +1,8 @@
+-- Days are over when the app's data say so, never because a clock on the wall does. A record from the future counts
+-- from the moment it was received.
+select
+    app_id,
+    max(least(event_at, received_at)) as watermark_at,
+    cast(max(least(event_at, received_at)) as date) as watermark_date
+from {{ ref('stg_app_events') }}
+group by app_id

@@ -1,0 +1,51 @@
+{{ config(meta={'plan': 'install_dates'}, partition_by='install_date') }}
+
+with
+
+winners as (
+    select *
+    from {{ ref('attribution_candidates') }}
+    where is_winner and {{ planned_dates('install_date') }}
+),
+
+decisions as (
+    select *
+    from {{ ref('attribution_decisions') }}
+    where is_primary and {{ planned_dates('install_date') }}
+)
+
+select
+    install.app_id,
+    install.platform,
+    install.install_id,
+    install.conversion_id,
+    install.install_at,
+    install.install_date,
+    install.country,
+    install.device_model,
+    install.os_version,
+    install.app_version,
+    install.is_implied,
+    decision.is_organic,
+    case when decision.is_organic then 'organic' else coalesce(winner.partner, 'unknown') end as partner,
+    winner.campaign_id,
+    winner.campaign_name,
+    winner.adset_id,
+    winner.creative_id,
+    winner.site_id,
+    decision.touch_id,
+    winner.touch_type,
+    winner.touch_at,
+    winner.match_method,
+    winner.elapsed_s as click_to_install_s,
+    decision.candidate_count,
+    decision.eligible_count,
+    decision.reason_code,
+    decision.ruleset_id,
+    decision.is_primary
+from {{ ref('int_installs') }} as install
+inner join decisions as decision
+    on install.app_id = decision.app_id and install.conversion_id = decision.conversion_id
+left join winners as winner
+    on install.app_id = winner.app_id and install.conversion_id = winner.conversion_id
+where {{ planned_dates('install.install_date') }}

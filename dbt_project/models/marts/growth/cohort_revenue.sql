@@ -1,0 +1,111 @@
+{{ config(meta={'plan': 'cohort_dates'}, partition_by='install_date') }}
+
+{% set last_day = var('cohort_days') %}
+
+with
+
+installs as (
+    {{ cohort_installs() }}
+),
+
+payments as (
+    select
+        install.install_number,
+        install.cohort_number,
+        install.mature_calendar_day,
+        install.mature_elapsed_day,
+        {{ days_between('install.install_date', 'revenue.event_date') }} as calendar_day,
+        {{ elapsed_days('install.install_at', 'revenue.event_at') }} as elapsed_day,
+        revenue.revenue_usd,
+        revenue.revenue_kind = 'purchase' and revenue.amount_micros > 0 as is_purchase
+    from {{ ref('int_revenue_events') }} as revenue
+    inner join installs as install on revenue.app_id = install.app_id and revenue.install_id = install.install_id
+    where
+        revenue.event_at >= install.install_at
+        and {{ planned_dates('revenue.event_date', days_after=last_day + 1) }}
+),
+
+clocked as (
+    select
+        install_number, cohort_number, 'calendar' as day_clock, calendar_day as day_n,
+        mature_calendar_day as mature_day, revenue_usd, is_purchase
+    from payments
+    union all
+    select
+        install_number, cohort_number, 'elapsed_24h' as day_clock, elapsed_day as day_n,
+        mature_elapsed_day as mature_day, revenue_usd, is_purchase
+    from payments
+),
+
+-- Few rows per cohort: users of one install date come of age within a day of each other.
+revenue_by_day as (
+    select cohort_number, day_clock, mature_day, day_n, sum(revenue_usd) as revenue_usd
+    from clocked
+    where day_n <= {{ last_day }}
+    group by cohort_number, day_clock, mature_day, day_n
+),
+
+first_purchases as (
+    select cohort_number, day_clock, mature_day, day_n, count(*) as payers
+    from (
+        select install_number, cohort_number, day_clock, mature_day, min(day_n) as day_n
+        from clocked
+        where is_purchase
+        group by install_number, cohort_number, day_clock, mature_day
+    ) as first_purchase
+    group by cohort_number, day_clock, mature_day, day_n
+),
+
+days as (
+    {{ day_numbers(last_day) }}
+),
+
+-- Day N looks at the same users in every column: those whose day N is over.
+revenue as (
+    select
+        part.cohort_number,
+        part.day_clock,
+        days.day_n,
+        sum(case when part.day_n = days.day_n then part.revenue_usd else 0 end) as revenue_usd,
+        sum(part.revenue_usd) as cumulative_revenue_usd
+    from revenue_by_day as part
+    inner join days on part.day_n <= days.day_n and part.mature_day >= days.day_n
+    group by part.cohort_number, part.day_clock, days.day_n
+),
+
+paying as (
+    select part.cohort_number, part.day_clock, days.day_n, sum(part.payers) as paying_installs
+    from first_purchases as part
+    inner join days on part.day_n <= days.day_n and part.mature_day >= days.day_n
+    group by part.cohort_number, part.day_clock, days.day_n
+),
+
+grid as (
+    {{ cohort_grid('installs', last_day) }}
+)
+
+select
+    grid.app_id,
+    grid.install_date,
+    grid.platform,
+    grid.partner,
+    grid.campaign_id,
+    grid.day_clock,
+    grid.day_n,
+    grid.cohort_installs,
+    grid.mature_installs,
+    case when grid.mature_installs > 0 then cast(coalesce(revenue.revenue_usd, 0) as decimal(18, 6)) end as revenue_usd,
+    case when grid.mature_installs > 0 then cast(coalesce(revenue.cumulative_revenue_usd, 0) as decimal(18, 6)) end
+        as cumulative_revenue_usd,
+    case when grid.mature_installs > 0 then cast(coalesce(paying.paying_installs, 0) as bigint) end as paying_installs
+from grid
+left join revenue
+    on
+        grid.cohort_number = revenue.cohort_number
+        and grid.day_clock = revenue.day_clock
+        and grid.day_n = revenue.day_n
+left join paying
+    on
+        grid.cohort_number = paying.cohort_number
+        and grid.day_clock = paying.day_clock
+        and grid.day_n = paying.day_n

@@ -1,0 +1,80 @@
+with
+
+receipts as (
+    select
+        app_id,
+        ingest_date,
+        sum(requests) as requests,
+        sum(received) as received,
+        sum(accepted) as accepted,
+        sum(rejected) as rejected
+    from {{ source('bronze', 'bronze_receipts') }}
+    group by app_id, ingest_date
+),
+
+{% set tables = ['bronze_app_events', 'bronze_touchpoints', 'bronze_costs', 'bronze_consents', 'bronze_skan_postbacks'] %}
+landed as (
+    select app_id, ingest_date, sum(row_count) as landed
+    from (
+        {%- for table in tables %}
+        select app_id, ingest_date, count(*) as row_count from {{ source('bronze', table) }} group by app_id, ingest_date
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ) as parts
+    group by app_id, ingest_date
+),
+
+-- A record counts on the day its first copy came in; every other copy is a duplicate of the day it came in.
+firsts as (
+    select app_id, ingest_date, sum(row_count) as firsts
+    from (
+        {%- for model in ['stg_app_events', 'stg_touchpoints', 'stg_consents'] %}
+        select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
+        from {{ ref(model) }}
+        group by 1, 2
+        union all
+        {%- endfor %}
+        -- Their staging models keep one row per business key, not per record, so records are counted in bronze.
+        {%- for table in ['bronze_costs', 'bronze_skan_postbacks'] %}
+        select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
+        from (
+            select app_id, record_id, min(received_at) as received_at
+            from {{ source('bronze', table) }}
+            group by app_id, record_id
+        ) as records
+        group by 1, 2
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ) as parts
+    group by app_id, ingest_date
+),
+
+kept_rejects as (
+    select coalesce(app_id, '') as app_id, ingest_date, count(*) as rejects_kept
+    from {{ source('bronze', 'bronze_rejects') }}
+    group by 1, 2
+),
+
+keys as (
+    select coalesce(app_id, '') as app_id, ingest_date from receipts
+    union
+    select app_id, ingest_date from landed
+    union
+    select app_id, ingest_date from kept_rejects
+)
+
+select
+    keys.app_id,
+    keys.ingest_date,
+    cast(coalesce(receipts.requests, 0) as bigint) as requests,
+    cast(coalesce(receipts.received, 0) as bigint) as received,
+    cast(coalesce(receipts.accepted, 0) as bigint) as accepted,
+    cast(coalesce(receipts.rejected, 0) as bigint) as rejected,
+    cast(coalesce(landed.landed, 0) as bigint) as landed,
+    cast(coalesce(landed.landed, 0) - coalesce(firsts.firsts, 0) as bigint) as duplicates,
+    cast(coalesce(kept_rejects.rejects_kept, 0) as bigint) as rejects_kept
+from keys
+left join receipts on keys.app_id = coalesce(receipts.app_id, '') and keys.ingest_date = receipts.ingest_date
+left join landed on keys.app_id = landed.app_id and keys.ingest_date = landed.ingest_date
+left join firsts on keys.app_id = firsts.app_id and keys.ingest_date = firsts.ingest_date
+left join kept_rejects on keys.app_id = kept_rejects.app_id and keys.ingest_date = kept_rejects.ingest_date

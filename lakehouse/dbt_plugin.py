@@ -1,0 +1,183 @@
+"""The dbt-duckdb plugin: what dbt sees of the lake, and how a model becomes a Delta table.
+
+On connecting it makes, once and before any model runs, the views `bronze|silver|gold|rules|ml.<table>` over the pinned
+versions, `bronze_new.<table>` over the files that arrived since the consumed versions of the plan, and `config.apps`.
+Its `store` streams a query into a Delta table; the SQL side is `dbt_project/macros/materializations/`. Which dates a
+run builds is decided in `lakehouse.plan`, not here.
+
+Variables: `UNMOGROWP_SNAPSHOT` {table: version} (newest versions when absent), `UNMOGROWP_PLAN`, `UNMOGROWP_RUN_ID`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt_common.exceptions import DbtRuntimeError
+
+from lakehouse.apps import load_apps
+from lakehouse.contract import bronze_schemas
+from lakehouse.engine import create_view, create_views, select_files
+from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
+from lakehouse.plan import create_new_views, new_files
+from lakehouse.predictions import PREDICTION_SCHEMAS
+from lakehouse.settings import SettingError, Settings, load_settings
+
+_LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml")
+_BATCH_ROWS: Final = 100_000
+_log = logging.getLogger(__name__)
+
+
+class ContractBreachError(Exception):
+    """A column that the model's contract calls not_null holds a null."""
+
+
+class Plugin(BasePlugin):  # type: ignore[misc]
+    """One instance per dbt process; `store` is called from several threads at once."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Read settings; a wrong one stops dbt with its sentence."""
+        try:
+            self._settings = dbt_settings(dict(os.environ), Path.cwd())
+        except SettingError as error:
+            raise DbtRuntimeError(str(error)) from None
+        self._lake = Lake(self._settings.lake, self._settings.storage_options)
+        self._snapshot: dict[str, int] = {}
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Bound DuckDB by the settings of the home, also when dbt is called by hand."""
+        self._settings.tmp_dir.mkdir(parents=True, exist_ok=True)
+        config.update(
+            threads=self._settings.threads,
+            memory_limit=self._settings.memory_limit,
+            temp_directory=str(self._settings.tmp_dir),
+            autoinstall_known_extensions=False,
+            autoload_known_extensions=False,
+        )
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Make all views. A read-only connection (a second look at a kept database) is left as it is."""
+        if conn.execute("select current_setting('access_mode')").fetchall()[0][0] == "read_only":
+            return
+        self._connection = conn
+        self.configure_cursor(conn)
+        pinned = json.loads(os.environ.get("UNMOGROWP_SNAPSHOT") or "null")
+        try:
+            self._snapshot = create_views(conn, self._lake, snapshot=pinned, layers=_LAYERS)
+            create_empty_views(conn, self._snapshot)
+            create_apps_table(conn, self._settings)
+            self._create_new_views(conn)
+        except (UnsupportedTableError, SettingError) as error:
+            raise DbtRuntimeError(str(error)) from error
+        if pinned is None:
+            # Printed, so that whoever calls dbt by hand knows which world the numbers come from.
+            _log.warning("no snapshot given: reading the newest versions %s", json.dumps(self._snapshot))
+
+    def configure_cursor(self, cursor: Any) -> None:
+        cursor.execute("set TimeZone = 'UTC'")
+
+    def store(self, target_config: Any) -> None:
+        """Run `config.sql` on a cursor of its own and replace a table, or the rows of `config.replace_where`, with it.
+
+        Nothing is committed unless the whole query succeeds. `config.rows` and `config.version` are filled in.
+        """
+        order = target_config.config
+        table: str = target_config.location.path
+        if self._connection is None:
+            raise DbtRuntimeError(f"{table}: the database was opened read-only")
+        cursor = self._connection.cursor()
+        try:
+            self.configure_cursor(cursor)
+            checked = CheckedStream(cursor.sql(order["sql"]).to_arrow_reader(_BATCH_ROWS), table, order["not_null"])
+            try:
+                order["version"] = self._lake.overwrite(
+                    table,
+                    checked.reader,
+                    replace_where=order["replace_where"],
+                    partition_by=order["partition_by"],
+                    description=order["description"],
+                    metadata=self._metadata(order["replace_where"]),
+                )
+            except Exception as error:
+                raise checked.breach or error from None
+            order["rows"] = checked.rows
+            create_view(cursor, self._lake, table, order["version"])
+        except (duckdb.Error, ContractBreachError, SchemaChangeError, UnsupportedTableError) as error:
+            raise DbtRuntimeError(f"{table}: {error}") from error
+        finally:
+            cursor.close()
+
+    def _metadata(self, replaced: str | None) -> dict[str, str]:
+        bronze = {table: version for table, version in self._snapshot.items() if table.startswith(("bronze/", "ml/"))}
+        run = os.environ.get("UNMOGROWP_RUN_ID")
+        return {"snapshot": json.dumps(bronze, sort_keys=True), "replaced": replaced or "all"} | (
+            {"run_id": run} if run else {}
+        )
+
+    def _create_new_views(self, conn: duckdb.DuckDBPyConnection) -> None:
+        plan = json.loads(os.environ.get("UNMOGROWP_PLAN") or "{}")
+        if plan.get("mode") != "incremental":
+            return
+        consumed: Mapping[str, int] = plan.get("consumed", {})
+        new = {t: new_files(self._lake, t, consumed.get(t), self._snapshot.get(t)) for t in bronze_schemas()}
+        create_new_views(conn, self._lake, new, self._snapshot)
+
+
+class CheckedStream:
+    """A record batch reader that counts rows and remembers the first null in a column that must have none."""
+
+    def __init__(self, source: pa.RecordBatchReader, table: str, not_null: list[str]) -> None:
+        self._source = source
+        self._table = table
+        self._not_null = not_null
+        self.rows = 0
+        self.breach: ContractBreachError | None = None
+        self.reader = pa.RecordBatchReader.from_batches(source.schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._source:
+            for name in self._not_null:
+                if nulls := batch.column(name).null_count:
+                    self.breach = ContractBreachError(
+                        f"column {name} is null in {nulls} of {batch.num_rows} rows, its contract says not_null"
+                    )
+                    raise self.breach
+            self.rows += batch.num_rows
+            yield batch
+
+
+def dbt_settings(environ: dict[str, str], folder: Path) -> Settings:
+    """Settings as dbt needs them: called inside `dbt_project/`, the default home is beside that folder."""
+    if not environ.get("UNMOGROWP_HOME") and (folder / "dbt_project.yml").is_file():
+        environ["UNMOGROWP_HOME"] = str(folder.resolve().parent / ".unmogrowp")
+    return load_settings(environ)
+
+
+def create_empty_views(conn: duckdb.DuckDBPyConnection, existing: Mapping[str, int]) -> None:
+    """Empty views of the bronze and prediction tables that do not exist yet, so that an empty lake builds."""
+    for table, schema in (bronze_schemas() | PREDICTION_SCHEMAS).items():
+        if table not in existing:
+            layer, _, name = table.partition("/")
+            conn.execute(f'create or replace view {layer}."{name}" as {select_files(schema, [])}')
+
+
+def create_apps_table(conn: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """`config.apps`: what rules need to know of each app of the home."""
+    conn.execute("create schema if not exists config")
+    conn.execute(
+        "create or replace table config.apps (app_id varchar, platform varchar, time_zone varchar, currency varchar,"
+        " implied_installs boolean)"
+    )
+    for app in sorted(load_apps(settings).apps.values(), key=lambda app: app.app_id):
+        conn.execute(
+            "insert into config.apps values (?, ?, ?, ?, ?)",
+            [app.app_id, app.platform, app.time_zone, app.currency, app.implied_installs],
+        )
