@@ -53,7 +53,7 @@ def test_a_wrong_line_of_the_file_is_named(tmp_path: Path, text: str, sentence: 
 
 def test_a_missing_secret_is_named_only_when_it_is_needed(tmp_path: Path) -> None:
     settings = load(tmp_path)
-    with pytest.raises(SettingError, match="^UNMOGROWP_SALT is missing"):
+    with pytest.raises(SettingError, match=r"^UNMOGROWP_SALT is missing"):
         settings.secret("salt")
     assert load(tmp_path, salt=SECRET).secret("salt") == SECRET
 

@@ -1,0 +1,203 @@
+"""The plan of dirty dates: complete, and no larger than its rules say."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lakehouse.apps import load_apps
+from lakehouse.contract import bronze_schemas
+from lakehouse.lake import Lake
+from lakehouse.pins import exported, pin, repin
+from lakehouse.plan import Plan, make_plan
+from lakehouse.runs import code_version, last_run, record_run
+from lakehouse.settings import Settings, load_settings
+
+BRONZE = bronze_schemas()
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def days(*offsets: int) -> list[date]:
+    return sorted(NOON.date() + timedelta(days=n) for n in offsets)
+
+
+def table(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
+    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def event(
+    record_id: str, day: int, kind: str = "session", install_id: str = "i1", received: int | None = None
+) -> dict[str, Any]:
+    at = NOON + timedelta(days=day)
+    got = NOON + timedelta(days=day if received is None else received)
+    return {
+        "app_id": "app", "record_id": record_id, "record_type": kind, "install_id": install_id,
+        "event_at": at, "event_date": at.date(), "received_at": got, "ingest_date": got.date(),
+    }  # fmt: skip
+
+
+class World:
+    """A home whose silver tables are written by hand, as the plan reads only a few columns of them."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings: Settings = load_settings({"UNMOGROWP_HOME": str(home)})
+        self.lake = Lake(self.settings.lake)
+        self.batch = 0
+        for name, schema in BRONZE.items():
+            self.lake.create(name, schema, ["ingest_date"])
+
+    def land(self, name: str, rows: list[dict[str, Any]]) -> None:
+        self.lake.append_once(name, table(BRONZE[name], rows), writer="w", batch=self.batch)
+        self.batch += 1
+
+    def build(self, events: list[dict[str, Any]], touches: list[dict[str, Any]] | None = None) -> None:
+        """Silver as if a run had consumed everything that landed."""
+        installs = [
+            {"app_id": e["app_id"], "install_id": e["install_id"], "install_date": e["event_date"]}
+            for e in events
+            if e["record_type"] == "install"
+        ]
+        for name, schema, rows in (
+            ("silver/stg_app_events", BRONZE["bronze/bronze_app_events"], events),
+            ("silver/stg_touchpoints", BRONZE["bronze/bronze_touchpoints"], touches or []),
+            ("silver/stg_costs", BRONZE["bronze/bronze_costs"], []),
+        ):
+            self.lake.overwrite(name, table(schema, rows))
+        keys = pa.schema([("app_id", pa.string()), ("install_id", pa.string()), ("install_date", pa.date32())])
+        self.lake.overwrite("silver/int_installs", table(keys, installs))
+        self.lake.overwrite("gold/campaign_daily", table(pa.schema([("date", pa.date32())]), []))
+        windows = table(pa.schema([("window_hours", pa.int32())]), [{"window_hours": 168}])
+        self.lake.overwrite("rules/rule_attribution_windows", windows)
+        self.record()
+
+    def record(self) -> None:
+        record_run(
+            self.lake,
+            run_id="before",
+            mode="full",
+            reason="first run",
+            code_version=code_version(self.settings.dbt_project, load_apps(self.settings)),
+            snapshot=self.lake.pin(),
+            plan={},
+            finished_at=NOON,
+        )
+
+    def plan(self) -> Plan:
+        return make_plan(self.settings, self.lake, self.lake.pin())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_the_first_run_builds_everything(world: World) -> None:
+    assert (world.plan().mode, world.plan().reason) == ("full", "first run")
+
+
+def test_nothing_new_means_nothing_to_build(world: World) -> None:
+    world.build([])
+    assert world.plan().is_empty
+
+
+def test_a_new_session_dirties_its_day_and_the_cohort_of_its_install(world: World) -> None:
+    known = [event("a", -50, "install"), event("b", 0)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("c", -20)])
+    dates = world.plan().dates
+    assert dates["event_dates"] == days(-20)
+    assert dates["install_dates"] == []
+    assert dates["cohort_dates"] == days(-50)
+    assert dates["touch_dates"] == []
+
+
+def test_a_later_watermark_dirties_cohorts_that_come_of_age(world: World) -> None:
+    known = [event("a", -25, "install"), event("b", -60, "install", "i2"), event("c", 0)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("d", 1)])
+    dates = world.plan().dates
+    assert dates["cohort_dates"] == days(-25)
+    assert set(days(1, 0, -25, -29)) <= set(dates["campaign_dates"])
+    assert not set(days(-60)) & set(dates["campaign_dates"])
+
+
+def test_a_touch_decides_again_the_installs_its_window_reaches(world: World) -> None:
+    known = [event(f"i{n}", n, "install", f"i{n}") for n in (-9, -8, -3, 0)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_touchpoints", [event("t", -8, "click")])
+    dates = world.plan().dates
+    assert dates["touch_dates"] == days(-8)
+    assert dates["install_dates"] == days(-8, -3)
+    assert dates["event_dates"] == []
+
+
+def test_an_id_that_comes_again_with_another_time_dirties_both_days(world: World) -> None:
+    known = [event("a", -40, "install"), event("x", -5)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("x", -7)])
+    dates = world.plan().dates
+    assert dates["event_dates"] == days(-7, -5)
+
+
+def test_an_earlier_copy_of_an_install_dirties_the_old_and_the_new_install_day(world: World) -> None:
+    known = [event("a", -40, "install"), event("z", 0, install_id="other")]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("a2", -42, "install")])
+    assert world.plan().dates["install_dates"] == days(-42, -40)
+
+
+def test_changed_rules_ask_for_a_full_run(world: World, tmp_path: Path) -> None:
+    world.build([])
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    (project / "dbt_project.yml").write_text("name: other\n")
+    (project / "models" / "a.sql").write_text("select 1")
+    changed = world.settings.model_copy(update={"dbt_project": project})
+    plan = make_plan(changed, world.lake, world.lake.pin())
+    assert (plan.mode, plan.reason) == ("full", "models, rules or apps changed")
+
+
+def test_a_missing_table_or_a_wish_asks_for_a_full_run(world: World) -> None:
+    world.record()
+    assert world.plan().reason == "silver/stg_app_events does not exist"
+    assert make_plan(world.settings, world.lake, world.lake.pin(), full_refresh=True).reason == "asked for"
+
+
+def test_a_pin_stays_what_it_was(world: World) -> None:
+    first = pin(world.settings, world.lake, "run-1")
+    world.land("bronze/bronze_app_events", [event("a", 0)])
+    assert pin(world.settings, world.lake, "run-1") == first
+    world.lake.overwrite("gold/x", table(pa.schema([("n", pa.int64())]), [{"n": 1}]))
+    again = repin(world.settings, world.lake, "run-1", ["gold"])
+    assert again.snapshot == first.snapshot | {"gold/x": 0}
+    assert pin(world.settings, world.lake, "run-2").snapshot["bronze/bronze_app_events"] == 1
+
+
+def test_exported_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("UNMOGROWP_PLAN", "before")
+    with exported({"UNMOGROWP_PLAN": "inside", "UNMOGROWP_RUN_ID": "r"}):
+        assert os.environ["UNMOGROWP_PLAN"] == "inside"
+    assert os.environ["UNMOGROWP_PLAN"] == "before"
+    assert "UNMOGROWP_RUN_ID" not in os.environ
+
+
+def test_runs_are_numbered_and_the_newest_is_found(world: World) -> None:
+    assert last_run(world.lake) is None
+    world.record()
+    world.record()
+    run = last_run(world.lake)
+    assert run is not None
+    assert run.sequence == 1
+    assert set(run.snapshot) == set(BRONZE)
