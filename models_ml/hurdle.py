@@ -1,0 +1,128 @@
+"""The hurdle model of one kind of revenue: will there be any, times how much if so; calibrated, with an interval.
+
+Belongs here: fit by folds of users, prediction, interval. Does not belong here: which rows and kinds (`ltv`), storage
+(`artefact`). Each fold's pair of boosters never saw the fold's users, so the out-of-fold predictions calibrate the
+model; a forecast is the mean over the pairs times one factor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from models_ml.boosting import BoostingParams, booster_from_text, booster_text, fit_booster, predict
+from models_ml.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+MIN_PAYERS: Final = 60
+_GRID: Final = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """By row: chance of any revenue, expected revenue (USD), bounds of the 80 % interval (USD)."""
+
+    chance: Array
+    expected: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Hurdle:
+    """Pairs (chance, amount) of boosters, one by fold; `factor` makes out-of-fold totals right; `ratios` is the
+    quantile function (on an even grid of 0..1) of actual over expected amount among payers."""
+
+    pairs: tuple[tuple[Any, Any], ...]
+    factor: float
+    ratios: tuple[float, ...]
+
+    def forecast(self, rows: Array, stretch: float = 1.0) -> Forecast:
+        """Forecast for the label window, or for one `stretch` times as long at the same rate of purchases."""
+        import numpy as np
+
+        chance = np.mean([predict(pair[0], rows) for pair in self.pairs], axis=0)
+        amount = np.mean([predict(pair[1], rows) for pair in self.pairs], axis=0)
+        return self.assemble(chance, amount, stretch)
+
+    def assemble(self, chance: Array, amount: Array, stretch: float = 1.0) -> Forecast:
+        """Forecast from uncalibrated scores. Over a longer window (stretch h) the chance p becomes 1 - (1 - p)^h."""
+        expected = chance * amount * self.factor * stretch
+        paying = 1 - (1 - chance) ** stretch
+        low, high = (self._quantile(level, paying, expected) for level in (0.1, 0.9))
+        return Forecast(paying, expected, low, high)
+
+    def _quantile(self, level: float, paying: Array, expected: Array) -> Array:
+        """Quantile of a mass at zero plus payers whose amount spreads around its mean like `ratios`."""
+        import numpy as np
+
+        rank = (level - (1 - paying)) / np.maximum(paying, 1e-12)
+        spread = np.interp(rank, np.linspace(0, 1, len(self.ratios)), self.ratios)
+        return np.where(rank > 0, spread * expected / np.maximum(paying, 1e-12), 0.0)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "pairs": [[booster_text(chance), booster_text(amount)] for chance, amount in self.pairs],
+            "factor": self.factor,
+            "ratios": list(self.ratios),
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Hurdle:
+        pairs = tuple((booster_from_text(chance), booster_from_text(amount)) for chance, amount in stored["pairs"])
+        return cls(pairs, stored["factor"], tuple(stored["ratios"]))
+
+
+def fit_hurdle(
+    rows: Array,
+    revenue: Array,
+    folds: NDArray[np.int64],
+    *,
+    params: BoostingParams,
+    root_seed: int,
+    name: str,
+    categories: Sequence[int] = (),
+) -> tuple[Hurdle, Forecast]:
+    """The model and its out-of-fold forecast of `revenue` (USD, refunds below zero count as none).
+
+    ValueError when fewer than MIN_PAYERS rows paid: nothing can be learnt about amounts then.
+    """
+    import numpy as np
+
+    revenue = np.maximum(revenue, 0.0)
+    if int((revenue > 0).sum()) < MIN_PAYERS:
+        raise ValueError(f"{name}: {int((revenue > 0).sum())} paying rows, at least {MIN_PAYERS} are needed")
+    chance, amount = np.zeros(len(rows)), np.zeros(len(rows))
+    pairs = []
+    for fold in np.unique(folds):
+        held = folds == fold
+        seen, paid = ~held, ~held & (revenue > 0)
+        pair = tuple(
+            fit_booster(
+                objective,
+                rows[chosen],
+                target[chosen],
+                params=params,
+                seed=derive_seed(root_seed, name, objective, int(fold)),
+                categories=categories,
+            )
+            for objective, chosen, target in (
+                ("binary", seen, (revenue > 0).astype(np.float64)),
+                ("gamma", paid, revenue),
+            )
+        )
+        chance[held], amount[held] = (predict(booster, rows[held]) for booster in pair)
+        pairs.append((pair[0], pair[1]))
+    factor = float(revenue.sum() / (chance * amount).sum())
+    payers = revenue > 0
+    ratio = revenue[payers] / (amount[payers] * factor)
+    ratios = np.quantile(ratio, np.linspace(0, 1, _GRID))
+    hurdle = Hurdle(tuple(pairs), factor, tuple(float(r) for r in ratios))
+    return hurdle, hurdle.assemble(chance, amount)
