@@ -1,7 +1,5 @@
 """Bronze as Dagster sees it: tables that ingestion alone writes; a run pins their versions and makes its plan."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Final
 

@@ -3,8 +3,6 @@
 A critical finding blocks what reads the table; a warning shows. What is checked stands in `quality`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final

@@ -1,7 +1,5 @@
 """LTV and churn as assets: a model that is trained and gated, and the predictions of its champion."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import dagster as dg

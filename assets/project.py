@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from assets.lineage import OWNERS
 from lakehouse.settings import Settings, load_settings
 
+_KEPT_RUNS: Final = 20
 DBT_EXECUTABLE: Final = str(Path(sys.executable).with_name("dbt"))
 
 
@@ -62,6 +64,15 @@ def dbt_resource(settings: Settings | None = None) -> DbtCliResource:
     return DbtCliResource(
         project_dir=str(settings.dbt_project), profiles_dir=str(settings.dbt_project), dbt_executable=DBT_EXECUTABLE
     )
+
+
+def dbt_folders(settings: Settings) -> dict[str, str]:
+    """Variables that keep what dbt writes (manifest, compiled SQL, logs) in the home; the oldest runs' files go."""
+    target = settings.home / "dbt" / "target"
+    runs = sorted((p for p in target.glob("*-*-*") if p.is_dir()), key=lambda p: p.stat().st_mtime)
+    for old in runs[:-_KEPT_RUNS]:
+        shutil.rmtree(old, ignore_errors=True)
+    return {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(settings.home / "dbt" / "logs")}
 
 
 def _parse(settings: Settings, target: Path) -> None:

@@ -1,7 +1,5 @@
 """Silver and gold: the dbt models as assets, in two steps, as predictions sit between them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +8,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
 from assets.lineage import table_metadata
-from assets.project import LayerTranslator
+from assets.project import LayerTranslator, dbt_folders
 from assets.resources import HomeResource
 from lakehouse.lake import Lake
 from lakehouse.pins import exported
@@ -36,7 +34,7 @@ def build_transform(project: DbtProject) -> list[dg.AssetsDefinition]:
                 return
             skipped = ["unit_test"] if pin.plan.mode == "full" else ["unit_test", "seed"]
             arguments = ["build", *(f"--exclude-resource-type={kind}" for kind in skipped)]
-            with exported(pin.environment):
+            with exported(pin.environment | dbt_folders(home.settings())):
                 invocation = dbt.cli(arguments, context=context)
             yield from _with_metadata(invocation.stream(), context, home.lake())
             if not context.is_subset:
@@ -53,7 +51,8 @@ def build_transform(project: DbtProject) -> list[dg.AssetsDefinition]:
         """Build the marts over predictions; they are small and rebuilt whole."""
         with home.writing():
             pin = home.repin(context.run_id, "silver", "gold", "rules", "ml")
-            with exported(pin.environment | {"UNMOGROWP_PLAN": '{"mode": "full"}'}):
+            rebuilt = {"UNMOGROWP_PLAN": '{"mode": "full"}'}
+            with exported(pin.environment | dbt_folders(home.settings()) | rebuilt):
                 invocation = dbt.cli(["build", "--exclude-resource-type=unit_test"], context=context)
             yield from _with_metadata(invocation.stream(), context, home.lake())
 

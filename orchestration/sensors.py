@@ -1,7 +1,5 @@
 """What starts a run when data arrives."""
 
-from __future__ import annotations
-
 import json
 from typing import Final
 

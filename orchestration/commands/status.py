@@ -28,8 +28,9 @@ def command(as_json: bool) -> None:
 
 def collect(settings: Settings) -> dict[str, Any]:
     """The state as plain values; empty lists where there is nothing yet."""
-    from quality.history import latest
     from serving.publish import publications
+
+    from quality.history import latest
 
     lake = Lake(settings.lake, settings.storage_options)
     run = last_run(lake)
