@@ -1,0 +1,178 @@
+"""A small lake that is right in every respect, as plain DuckDB tables; tests break it on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from lakehouse.contract import bronze_schemas
+from lakehouse.engine import select_files
+
+# Three iOS installs of app a (one organic, two from a click), one Android install of app b from an impression.
+_TOUCHES = """
+    select * from (values
+        ('a', 't1', 'click', 'ios', 'net', 'c1', timestamptz '2026-01-01 10:00:00+00'),
+        ('a', 't2', 'click', 'ios', 'net', 'c1', timestamptz '2026-01-01 11:00:00+00'),
+        ('a', 't3', 'impression', 'ios', 'net', 'c2', timestamptz '2026-01-01 11:30:00+00'),
+        ('b', 't1', 'impression', 'android', 'net', 'c9', timestamptz '2026-01-02 08:00:00+00')
+    ) as t(app_id, record_id, record_type, platform, partner, campaign_id, event_at)
+"""
+_EVENTS = """
+    select * from (values
+        ('a', 'r1', 'install', 'ios', 'i1', null, null, null, timestamptz '2026-01-01 12:00:00+00'),
+        ('a', 'r2', 'install', 'ios', 'i2', null, null, null, timestamptz '2026-01-01 13:00:00+00'),
+        ('a', 'r3', 'install', 'ios', 'i3', null, null, null, timestamptz '2026-01-02 09:00:00+00'),
+        ('b', 'r1', 'install', 'android', 'i1', null, null, null, timestamptz '2026-01-02 09:00:00+00'),
+        ('a', 'r4', 'event', 'ios', 'i1', 'purchase', 4990000, 'USD', timestamptz '2026-01-01 15:00:00+00'),
+        ('a', 'r5', 'ad_revenue', 'ios', 'i3', null, 12000, 'USD', timestamptz '2026-01-02 10:00:00+00'),
+        ('b', 'r2', 'event', 'android', 'i1', 'purchase', 2000000, 'EUR', timestamptz '2026-01-03 10:00:00+00')
+    ) as t(app_id, record_id, record_type, platform, install_id, event_name, revenue_micros, currency, event_at)
+"""
+_ENVELOPE = """
+    'production' as environment, 'sdk' as source, md5(record_id) as payload_hash, false as is_event_at_missing,
+    event_at::date as event_date, event_at + interval 1 minute as received_at,
+    (event_at + interval 1 minute)::date as ingest_date
+"""
+_BRONZE = (
+    f"insert into bronze.bronze_touchpoints by name select *, {_ENVELOPE} from ({_TOUCHES})",
+    f"insert into bronze.bronze_app_events by name select *, {_ENVELOPE} from ({_EVENTS})",
+    # A copy of one record, as a retry brings it
+    "insert into bronze.bronze_app_events select * from bronze.bronze_app_events where record_id = 'r4'",
+    f"""insert into bronze.bronze_costs by name select *, {_ENVELOPE} from (
+        select 'a' as app_id, record_id, 'cost' as record_type, 'ios' as platform, 'net' as partner,
+               'c1' as campaign_id, cost_micros, 'USD' as currency, date '2026-01-01' as cost_date, event_at
+        from (values ('k1', 2900000, timestamptz '2026-01-02 03:00:00+00'),
+                     ('k2', 3000000, timestamptz '2026-01-02 09:00:00+00')) as t(record_id, cost_micros, event_at))""",
+    """insert into bronze.bronze_rejects by name
+        select 'a' as app_id, timestamptz '2026-01-01 12:00:00+00' as received_at, date '2026-01-01' as ingest_date,
+               'q1' as request_id, '/v1/events' as route, 3 as position, 'bad_json' as reason_code,
+               'line 3 is not JSON' as message, 'x'::blob as raw, 1 as raw_length""",
+    """insert into bronze.bronze_receipts by name
+        select app_id, ingest_date, '/v1/events' as route, 'w' as writer, 1 as batch, 1 as requests,
+               accepted + rejected as received, accepted, rejected, 100 as bytes
+        from (values ('a', date '2026-01-01', 7, 1), ('a', date '2026-01-02', 4, 0), ('b', date '2026-01-02', 2, 0),
+                     ('b', date '2026-01-03', 1, 0)) as t(app_id, ingest_date, accepted, rejected)""",
+)
+_SILVER = (
+    *(
+        f"create table silver.stg_{name} as select distinct on (app_id, record_id) * from bronze.bronze_{name}"
+        for name in ("touchpoints", "app_events", "consents", "skan_postbacks")
+    ),
+    # The statement of 3:00 is restated at 9:00
+    """create table silver.stg_costs as
+        select * exclude (environment), 2::bigint as statement_count from bronze.bronze_costs where record_id = 'k2'""",
+    """create table silver.int_installs as
+        select app_id, install_id, event_at as install_at, event_date as install_date, false as is_implied, platform
+        from silver.stg_app_events where record_type = 'install'""",
+    """create table silver.int_revenue_events as
+        select app_id, record_id, install_id, event_at, event_date, revenue_micros as amount_micros, currency,
+               (revenue_micros / 1000000 * case currency when 'EUR' then 1.1 else 1 end)::decimal(18, 6) as revenue_usd
+        from silver.stg_app_events where revenue_micros is not null""",
+)
+_GOLD = (
+    """create table gold.attribution_candidates as
+        select *, 'conv-' || install_id as conversion_id, install_at::date as install_date, 'click_id' as match_method,
+               extract(epoch from install_at - touch_at)::bigint as elapsed_s, 604800 as window_s,
+               true as is_eligible, candidate_rank = 1 as is_winner,
+               case when candidate_rank > 1 then 'lost_to_later_touch' else 'won' end as reason_code,
+               'rules-1' as ruleset_id
+        from (values
+            ('a', 'i1', 't2', 'click', 'net', 'c1', timestamptz '2026-01-01 11:00:00+00',
+             timestamptz '2026-01-01 12:00:00+00', 1),
+            ('a', 'i1', 't1', 'click', 'net', 'c1', timestamptz '2026-01-01 10:00:00+00',
+             timestamptz '2026-01-01 12:00:00+00', 2),
+            ('a', 'i2', 't3', 'impression', 'net', 'c2', timestamptz '2026-01-01 11:30:00+00',
+             timestamptz '2026-01-01 13:00:00+00', 1),
+            ('b', 'i1', 't1', 'impression', 'net', 'c9', timestamptz '2026-01-02 08:00:00+00',
+             timestamptz '2026-01-02 09:00:00+00', 1)
+        ) as t(app_id, install_id, touch_id, touch_type, partner, campaign_id, touch_at, install_at, candidate_rank)""",
+    """create table gold.attributed_installs as
+        select i.app_id, i.platform, i.install_id, 'conv-' || i.install_id as conversion_id, i.install_at,
+               i.install_date, 'DE' as country, false as is_implied, c.touch_id is null as is_organic,
+               coalesce(c.partner, 'organic') as partner, coalesce(c.campaign_id, '') as campaign_id, c.touch_id,
+               c.touch_type, c.touch_at, c.match_method, c.elapsed_s as click_to_install_s,
+               coalesce(n.candidates, 0) as candidate_count, coalesce(n.candidates, 0) as eligible_count,
+               'rules-1' as ruleset_id, true as is_primary
+        from silver.int_installs as i
+        left join gold.attribution_candidates as c
+            on i.app_id = c.app_id and i.install_id = c.install_id and c.is_winner
+        left join (select app_id, install_id, count(*) as candidates from gold.attribution_candidates group by all) as n
+            on i.app_id = n.app_id and i.install_id = n.install_id""",
+    """create table gold.attribution_decisions as
+        select app_id, conversion_id, install_id, install_date, touch_id from gold.attributed_installs""",
+    """create table gold.campaign_daily as
+        select app_id, date, platform, partner, campaign_id, sum(impressions)::bigint as impressions,
+               sum(clicks)::bigint as clicks, sum(installs)::bigint as installs, sum(cost_usd) as cost_usd,
+               0::decimal(18, 6) as revenue_d0_usd, 1::decimal(18, 6) as revenue_d7_usd,
+               null::decimal(18, 6) as revenue_d30_usd,
+               true as is_mature_d0, true as is_mature_d7, false as is_mature_d30
+        from (
+            select app_id, event_date as date, platform, partner, campaign_id, (record_type = 'impression')::int
+                   as impressions, (record_type = 'click')::int as clicks, 0 as installs, 0 as cost_usd
+            from silver.stg_touchpoints
+            union all
+            select app_id, install_date, platform, partner, campaign_id, 0, 0, 1, 0 from gold.attributed_installs
+            union all
+            select app_id, cost_date, platform, partner, campaign_id, 0, 0, 0, (cost_micros / 1000000)::decimal(18, 6)
+            from silver.stg_costs
+        ) group by all""",
+    *(
+        f"""create table gold.{mart} as
+        select app_id, install_date, platform, partner, campaign_id, day_clock, day_n,
+               count(*) as cohort_installs, case when day_n < 3 then count(*) else 0 end as mature_installs,
+               case when day_n < 3 then {measures}
+        from gold.attributed_installs cross join range(31) as days(day_n)
+        cross join (values ('calendar'), ('elapsed_24h')) as clocks(day_clock) group by 1, 2, 3, 4, 5, 6, 7"""
+        for mart, measures in (
+            ("cohort_retention", "1::bigint end as retained_installs"),
+            (
+                "cohort_revenue",
+                "0.5::decimal(18, 6) end as cumulative_revenue_usd, case when day_n < 3 then 1 end as paying_installs",
+            ),
+        )
+    ),
+    """create table gold.ingestion_daily as
+        select app_id, ingest_date, sum(received)::bigint as received, sum(accepted)::bigint as accepted,
+               sum(rejected)::bigint as rejected,
+               (app_id = 'a' and ingest_date = date '2026-01-01')::bigint as duplicates
+        from bronze.bronze_receipts group by all""",
+    """create table gold.predicted_ltv_by_campaign as
+        select app_id, install_date, platform, partner, campaign_id, 30 as horizon_days, count(*) as installs,
+               1.5::double as predicted_ltv_usd from gold.attributed_installs group by all""",
+    """create table gold.churn_risk as
+        select app_id, install_id, timestamptz '2026-01-20 00:00:00+00' as as_of, 0.4::double as churn_probability,
+               'medium' as risk_band from gold.attributed_installs""",
+)
+
+
+@pytest.fixture(scope="session")
+def _shared_lake() -> Iterator[duckdb.DuckDBPyConnection]:
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    for layer in ("bronze", "silver", "gold", "meta"):
+        con.execute(f"create schema {layer}")
+    for key, schema in bronze_schemas().items():
+        con.execute(f"create table {key.replace('/', '.')} as {select_files(schema, [])}")
+    for statement in (*_BRONZE, *_SILVER, *_GOLD):
+        con.execute(statement)
+    yield con
+    con.close()
+
+
+@pytest.fixture
+def good_lake(_shared_lake: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The lake; whatever a test does to it is rolled back."""
+    _shared_lake.begin()
+    yield _shared_lake
+    _shared_lake.rollback()
+
+
+@pytest.fixture
+def empty_lake(good_lake: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Every table of the good lake, without rows."""
+    tables = good_lake.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+    for (table,) in tables:
+        good_lake.execute(f"delete from {table}")
+    return good_lake

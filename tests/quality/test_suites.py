@@ -1,0 +1,232 @@
+"""Every suite passes on good data and each of its expectations fails on data that is really broken."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+import pytest
+
+from quality.checks import SUITES, review, validate
+from quality.outcome import SuiteResult
+
+TABLE_ROW = ""  # the column of an expectation about the whole table
+
+_RECORD_BREAKS = (
+    "app_id = null, record_type = null, record_id = ' ', payload_hash = null, source = null",
+    "event_at = null, received_at = null, is_event_at_missing = null",
+    "record_type = 'junk', platform = 'symbian', environment = 'test', source = 'fax'",
+    "ingest_date = date '2020-02-02', event_date = date '2020-02-02'",
+    "event_at = timestamptz '1960-01-01 00:00:00+00'",
+    "event_at = received_at + interval 3 days, is_event_at_missing = true",
+    *["event_at = received_at, is_event_at_missing = true"] * 8,
+    *["event_at = received_at - interval 60 days"] * 8,
+)
+# suite: column changes, each of which adds a bad copy of a row; together they break every expectation
+BREAKS: dict[str, tuple[str, ...]] = {
+    "bronze_touchpoints": (
+        *_RECORD_BREAKS,
+        "partner = ''",
+        "partner = 'Big Network'",
+        "gaid = '00000000-0000-0000-0000-000000000000', idfa = null, idfv = null",
+        "cost_micros = 1, currency = null",
+    ),
+    "bronze_app_events": (
+        *_RECORD_BREAKS,
+        "record_type = 'event', install_id = null, user_id = null, event_name = null",
+        "record_type = 'session', install_id = null, session_length_s = -1",
+        "record_type = 'ad_revenue', revenue_micros = null, currency = 'XXX'",
+        "record_type = 'ad_revenue', revenue_micros = -1, currency = null",
+        "revenue_micros = 200000000000, currency = 'USD', idfa = '0000'",
+    ),
+    "bronze_costs": (
+        *_RECORD_BREAKS,
+        "partner = null, cost_date = null, cost_micros = null, currency = null",
+        "cost_micros = -1, currency = 'BTC', clicks = -1",
+    ),
+    "bronze_skan_postbacks": (
+        *_RECORD_BREAKS,
+        "transaction_id = '', conversion_value = 64, postback_sequence_index = 3, coarse_conversion_value = 'huge'",
+    ),
+    "bronze_consents": _RECORD_BREAKS,
+    "bronze_rejects": (
+        "reason_code = null, message = '', ingest_date = date '2020-02-02', position = -1",
+        "reason_code = 'Bad JSON!', raw = repeat('x', 70000)::blob, raw_length = 70000, raw_sha256 = null",
+        "raw = null, raw_length = 20",
+    ),
+    "bronze_receipts": (
+        "ingest_date = null, writer = null, received = -1, rejected = 50",
+        "received = null",
+        "rejected = 1000",
+    ),
+    "bronze_network": (
+        "app_id = null, record_id = null, ingest_date = date '2020-02-02'",
+        "ip = null, user_agent = null",
+    ),
+    "attributed_installs": (
+        "app_id = null, install_id = null, install_date = date '2020-02-02', ruleset_id = null, country = null",
+        "is_organic = true, touch_id = 't1', eligible_count = 1",
+        "is_organic = false, touch_id = null, is_primary = false",
+        "is_organic = null, partner = null, match_method = 'guess', candidate_count = 0, eligible_count = 1",
+        "touch_at = install_at + interval 1 hour, click_to_install_s = -3600",
+        *["is_organic = true, partner = 'organic', touch_id = null, match_method = null"] * 300,
+    ),
+    "attribution_candidates": (
+        "app_id = null, conversion_id = null, partner = null, is_winner = null, is_eligible = null",
+        "is_winner = true, is_eligible = false, reason_code = 'won'",
+        "is_winner = false, reason_code = null",
+        "is_winner = true, candidate_rank = 2, reason_code = 'Because!'",
+        "is_eligible = true, elapsed_s = 700000, candidate_rank = null",
+    ),
+    "attribution_decisions": ("app_id = null, conversion_id = null", "app_id = 'a'"),
+    "campaign_daily": (
+        "app_id = null, date = null, partner = null, clicks = -1, cost_usd = -1",
+        "is_mature_d0 = false, is_mature_d7 = false, is_mature_d30 = true, revenue_d7_usd = 2, revenue_d30_usd = 1",
+        "partner = 'organic', cost_usd = 1",
+        "partner = 'organic', cost_usd = 1",
+    ),
+    "cohort_retention": (
+        "app_id = null, day_clock = null, day_n = null, mature_installs = 9",
+        "day_clock = 'lunar', day_n = 31, retained_installs = 5, mature_installs = 1",
+        "mature_installs = 0, retained_installs = 1",
+        "mature_installs = 0, retained_installs = 1",
+    ),
+    "cohort_revenue": (
+        "app_id = null, day_clock = null, mature_installs = 9",
+        "day_clock = 'lunar', day_n = 31, paying_installs = 5, mature_installs = 1",
+        "mature_installs = 0, cumulative_revenue_usd = 1",
+        "mature_installs = 0, cumulative_revenue_usd = 1",
+    ),
+    "ingestion_daily": (
+        "app_id = null, rejected = -1",
+        "duplicates = 99, accepted = 10",
+        "duplicates = 99, accepted = 10",
+    ),
+    "predicted_ltv_by_campaign": (
+        "app_id = null, horizon_days = null",
+        "horizon_days = 999, predicted_ltv_usd = -1",
+        "horizon_days = 999, predicted_ltv_usd = 'nan'::double",
+    ),
+    "churn_risk": (
+        "app_id = null, churn_probability = null, risk_band = null",
+        "churn_probability = 1.5, risk_band = 'doomed'",
+        "churn_probability = 1.5, risk_band = 'doomed'",
+    ),
+}
+
+
+def _fill(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    """One good row in the bronze tables that the good lake leaves empty."""
+    envelope = (
+        "insert into {} by name select 'a' as app_id, 'x' as record_id, '{}' as record_type, 'sdk' as source, "
+        "'h' as payload_hash, false as is_event_at_missing, timestamptz '2026-01-01 00:00:00+00' as event_at, "
+        "timestamptz '2026-01-01 00:00:00+00' as received_at, date '2026-01-01' as event_date, "
+        "date '2026-01-01' as ingest_date, {}"
+    )
+    if table == "bronze.bronze_skan_postbacks":
+        con.execute(envelope.format(table, "skan_postback", "'tx' as transaction_id, 1 as postback_sequence_index"))
+    elif table == "bronze.bronze_consents":
+        con.execute(envelope.format(table, "consent", "'i1' as install_id"))
+    elif table == "bronze.bronze_network":
+        con.execute(
+            f"insert into {table} by name select 'a' as app_id, 'x' as record_id, '203.0.113.7' as ip, "
+            "timestamptz '2026-01-01 00:00:00+00' as received_at, date '2026-01-01' as ingest_date"
+        )
+
+
+def _damage(con: duckdb.DuckDBPyConnection, table: str, changes: str) -> None:
+    con.execute(f"create or replace temp table bad as select * from {table} limit 1")
+    con.execute(f"update bad set {changes}")
+    con.execute(f"insert into {table} by name select * from bad")
+    con.execute("drop table bad")
+
+
+def _failed(result: SuiteResult) -> set[tuple[str, str]]:
+    return {(e.name, e.column) for e in result.expectations if not e.success}
+
+
+def test_every_suite_has_cases_that_break_it() -> None:
+    assert set(BREAKS) == set(SUITES)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_passes_on_good_data_and_every_expectation_fails_on_bad(
+    good_lake: duckdb.DuckDBPyConnection, name: str
+) -> None:
+    table = SUITES[name].table
+    _fill(good_lake, table)
+    good = validate(good_lake, name)
+    assert _failed(good) == set()
+    assert good.severity is None
+    assert good.rows > 0
+    for changes in BREAKS[name]:
+        _damage(good_lake, table, changes)
+    bad = validate(good_lake, name)
+    untouched = {(e.name, e.column) for e in bad.expectations if e.success and e.column != TABLE_ROW}
+    assert untouched == set()
+    assert bad.severity == "critical"
+
+
+def test_a_failure_says_how_many_rows_and_which(good_lake: duckdb.DuckDBPyConnection) -> None:
+    good_lake.execute("update bronze.bronze_app_events set platform = 'symbian' where app_id = 'b'")
+    result = validate(good_lake, "bronze_app_events")
+    [outcome] = [e for e in result.expectations if not e.success]
+    assert (outcome.column, outcome.observed, outcome.unexpected_count) == ("platform", "symbian", 2)
+    assert outcome.sample[0]["app_id"] == "b"
+    assert {row["ingest_date"] for row in outcome.sample} == {"2026-01-02", "2026-01-03"}
+
+
+def test_every_row_is_looked_at_however_few_groups_there_are(good_lake: duckdb.DuckDBPyConnection) -> None:
+    good_lake.execute(
+        "insert into bronze.bronze_app_events by name select * exclude (n) replace ('r' || n as record_id) "
+        "from (from bronze.bronze_app_events where record_id = 'r1' and app_id = 'a') "
+        "cross join range(10000) as copies(n)"
+    )
+    good_lake.execute("update bronze.bronze_app_events set record_id = null where record_id = 'r7777'")
+    result = validate(good_lake, "bronze_app_events")
+    assert result.rows == 10_008
+    assert [(e.column, e.unexpected_count) for e in result.expectations if not e.success] == [("has_no_record_id", 1)]
+
+
+def test_dates_bound_what_is_looked_at(good_lake: duckdb.DuckDBPyConnection) -> None:
+    good_lake.execute("update bronze.bronze_app_events set platform = 'symbian' where ingest_date = '2026-01-01'")
+    later = validate(good_lake, "bronze_app_events", (date(2026, 1, 2), date(2026, 1, 3)))
+    assert (later.success, later.rows, later.scope) == (True, 4, "ingest_date 2026-01-02 to 2026-01-03")
+    assert not validate(good_lake, "bronze_app_events", (date(2026, 1, 1), date(2026, 1, 1))).success
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_an_empty_table_only_warns(empty_lake: duckdb.DuckDBPyConnection, name: str) -> None:
+    result = validate(empty_lake, name)
+    assert {column for _, column in _failed(result)} <= {TABLE_ROW}
+    assert result.severity in (None, "warning")
+    assert result.rows == 0
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_missing_table_is_named_and_not_passed(good_lake: duckdb.DuckDBPyConnection, name: str) -> None:
+    good_lake.execute(f"drop table {SUITES[name].table}")
+    result = validate(good_lake, name)
+    assert not result.success
+    assert result.problem == f"table {SUITES[name].table} does not exist"
+    assert result.severity == SUITES[name].missing_severity
+
+
+def test_a_missing_column_fails_what_needs_it_and_nothing_else(good_lake: duckdb.DuckDBPyConnection) -> None:
+    lacking = good_lake.sql("select * exclude (cost_usd) from gold.campaign_daily").to_arrow_table()
+    con = duckdb.connect()
+    con.register("lacking", lacking)
+    con.execute("create schema gold; create view gold.campaign_daily as from lacking")
+    result = validate(con, "campaign_daily")
+    failed = {e.column: e.observed for e in result.expectations if not e.success}
+    assert set(failed) == {"has_negative_cost", "has_odd_organic"}
+    assert 'column "cost_usd" not found' in failed["has_negative_cost"]
+
+
+def test_a_review_is_as_bad_as_its_worst_check(good_lake: duckdb.DuckDBPyConnection) -> None:
+    chosen = {"suites": ["ingestion_daily"], "invariants": ["receipts_add_up"]}
+    assert review(good_lake, **chosen).success
+    good_lake.execute("update gold.ingestion_daily set duplicates = accepted")
+    assert review(good_lake, **chosen).severity == "warning"
+    good_lake.execute("update bronze.bronze_receipts set received = 0")
+    assert review(good_lake, **chosen).severity == "critical"
