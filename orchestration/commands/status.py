@@ -28,9 +28,8 @@ def command(as_json: bool) -> None:
 
 def collect(settings: Settings) -> dict[str, Any]:
     """The state as plain values; empty lists where there is nothing yet."""
-    from serving.publish import publications
-
     from quality.history import latest
+    from serving.publications import publications
 
     lake = Lake(settings.lake, settings.storage_options)
     run = last_run(lake)
@@ -61,7 +60,10 @@ def collect(settings: Settings) -> dict[str, Any]:
             {"check": row["subject"], "severity": row["severity"], "why": row["why"], "rows": row["unexpected_count"]}
             for row in failing
         ],
-        "publications": publications(settings),
+        "publications": [
+            {"mart": p.mart, "delta_version": p.delta_version, "rows": p.rows, "published_at": p.published_at}
+            for p in publications(settings)
+        ],
         "at": datetime.now(UTC),
     }
 
