@@ -90,6 +90,10 @@ class AppRegistry:
             raise SettingError(f"{APPS_FILE} is wrong: an app_id stands there twice.")
         self._keys = {key.sha256: (app, key) for app in apps for key in app.write_keys}
 
+    def find(self, key: str) -> tuple[App, WriteKey] | None:
+        """The app and the stored form of a key, whatever its scope and expiry; None if the key is unknown."""
+        return self._keys.get(hash_key(key))
+
     def authenticate(self, key: str, scope: str, at: datetime) -> App | None:
         """The app a key may write to on routes of `scope`; None if the key is unknown, expired or of another scope.
 

@@ -1,0 +1,249 @@
+"""The HTTP endpoint as an RSGI application: routes, authentication, limits, and the wait for durability.
+
+The order of every writing request: read the body within bounds, know the key, check the records, append one frame to
+the spool, and answer only when that frame is on disk. What is right or wrong about a record is `ingestion.validator`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ingestion import answers, bodies, segment
+from ingestion.access import Denied, Keys, key_of
+from ingestion.answers import Answer
+from ingestion.frames import Request, encode_frame
+from ingestion.metrics import Metrics
+from ingestion.openapi import openapi_page
+from ingestion.reasons import Rejected, reject
+from ingestion.spool import Spool, SpoolFull
+from ingestion.validator import Checked, Origin, Validator
+from lakehouse.apps import App
+from lakehouse.settings import Settings
+
+log: Final = logging.getLogger("ingestion.endpoint")
+SEGMENT_BATCHES: Final = ("/v1/batch", "/v1/import")
+SEGMENT_ROUTES: Final = (*SEGMENT_BATCHES, *(f"/v1/{call}" for call in segment.CALLS))
+# With the value `sdk`, the peer's address and user agent are those of the device.
+SOURCE_HEADER: Final = "x-event-source"
+_IN_FLIGHT_BYTES: Final = 256 * 1024 * 1024
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class _Refused(Exception):  # noqa: N818 - carries the answer
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class Endpoint:
+    """One endpoint over one spool; all calls on one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        spool: Spool,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings, self._spool, self._metrics, self._clock = settings, spool, metrics, clock
+        self._validator = Validator(settings)
+        self._keys = Keys(settings)
+        self._in_flight_bytes = 0
+        self.in_flight = 0
+        self.is_draining = False
+        prefix = secrets.token_hex(6)
+        self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
+        self._pages: dict[str, Callable[[], Answer]] = {
+            "/healthz": lambda: answers.json_answer(200, {"alive": True}),
+            "/readyz": self._readyz,
+            "/metrics": lambda: Answer(200, [("content-type", "text/plain; version=0.0.4")], self._metrics.text()),
+            "/openapi.json": lambda: Answer(200, [answers.JSON], openapi_page()),
+        }
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        """Answer one request."""
+        path = scope.path
+        route = path if path in self._pages or path == "/v1/events" or path in SEGMENT_ROUTES else "other"
+        self.in_flight += 1
+        try:
+            answer = await self._answer(scope, proto, route)
+        except _Refused as refused:
+            answer = refused.answer
+        except Exception:
+            log.exception("%s failed", route)  # a fault of ours; the sender may try again
+            answer = answers.refusal("unavailable")
+        finally:
+            self.in_flight -= 1
+        self._metrics.requests.labels(route, str(answer.status)).inc()
+        proto.response_bytes(answer.status, answer.headers, answer.body)
+
+    async def _answer(self, scope: Any, proto: Any, route: str) -> Answer:
+        if route == "other":
+            return answers.refusal("not_found")
+        if route in self._pages:
+            if scope.method not in ("GET", "HEAD"):
+                return answers.refusal("method_not_allowed", allow="GET, HEAD")
+            return self._pages[route]()
+        if scope.method != "POST":
+            return answers.refusal("method_not_allowed", allow="POST")
+        if self.is_draining:
+            return answers.refusal("unavailable")
+        return await self._post(scope, proto, route)
+
+    async def _post(self, scope: Any, proto: Any, route: str) -> Answer:
+        headers = scope.headers
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = headers.get("content-encoding", "").strip().lower() or "identity"
+        if content_type not in bodies.JSON_TYPES | bodies.NDJSON_TYPES:
+            return answers.refusal("unsupported_media_type")
+        if encoding not in bodies.ENCODINGS:
+            return answers.refusal("unsupported_encoding", accept_encoding="gzip, zstd")
+        key = key_of(headers.get("authorization"), headers.get("x-write-key"))
+        is_segment = route in SEGMENT_ROUTES
+        app = None if key is None and is_segment else self._app(key, route)
+        length = _length(headers.get("content-length"))
+        if self._in_flight_bytes + (length or 0) > _IN_FLIGHT_BYTES:
+            return answers.refusal("backlog")
+        self._in_flight_bytes += length or 0
+        try:
+            body = await self._read(proto, length)
+            started = time.perf_counter()
+            now = self._clock()
+            request_id = next(self._request_ids)
+            unreadable: Rejected | None = None
+            checked = Checked()
+            try:
+                text = bodies.inflate(body, encoding, self._settings.ingest_max_body_bytes)
+                if is_segment:
+                    app, checked = self._segment(text, route, app, now)
+                else:
+                    assert app is not None
+                    checked = self._events(text, content_type, app, scope, now)
+            except bodies.TooLarge as error:
+                return answers.refusal(error.code)
+            except Rejected as verdict:
+                unreadable = verdict
+                text = body
+                checked.rejects.append(reject(0, body, verdict))
+            if app is None:
+                return answers.refusal("unauthorized")
+            source = "segment" if is_segment else _source(headers)
+            micros = (now - _EPOCH) // _MICROSECOND
+            request = Request(app.app_id, route, source, request_id, micros, len(text))
+            await self._store(encode_frame(request, checked))
+        finally:
+            self._in_flight_bytes -= length or 0
+        self._metrics.count(route, checked.accepted, checked.rejects, len(text))
+        self._metrics.ack_seconds.observe(time.perf_counter() - started)
+        answer = answers.segment_answer if is_segment else answers.result_answer
+        return answer(checked.accepted, checked.rejects, request_id, unreadable=unreadable is not None)
+
+    def _app(self, key: str | None, route: str) -> App:
+        try:
+            return self._keys.app_of(key, "segment" if route in SEGMENT_ROUTES else "events", self._clock())
+        except Denied as denied:
+            raise _Refused(answers.refusal(denied.code)) from None
+
+    async def _read(self, proto: Any, length: int | None) -> bytes:
+        """The body as sent; one beyond the limit is read before it is refused, so that its sender hears."""
+        limit = self._settings.ingest_max_body_bytes
+        if length is not None and length <= limit:
+            body: bytes = await proto()
+            return body
+        if length is not None and length > 4 * limit:
+            raise _Refused(answers.refusal("body_too_large", connection="close"))
+        parts: list[bytes] = []
+        size = 0
+        async for part in proto:
+            size += len(part)
+            if size <= limit:
+                parts.append(bytes(part))
+            elif size > 4 * limit:
+                break
+        if size > limit:
+            raise _Refused(answers.refusal("body_too_large", connection="close"))
+        return b"".join(parts)
+
+    def _events(self, text: bytes, content_type: str, app: App, scope: Any, now: datetime) -> Checked:
+        lines = bodies.split(text, content_type)
+        known = self._keys.registry.apps
+        if _source(scope.headers) == "sdk":
+            address, agent = scope.client.rpartition(":")[0].strip("[]"), scope.headers.get("user-agent")
+        else:
+            address, agent = None, None
+        return self._validator.check(lines, Origin({app.app_id}, known, address, agent), now)
+
+    def _segment(self, text: bytes, route: str, app: App | None, now: datetime) -> tuple[App, Checked]:
+        """Map the calls of a Segment body and check them; their key may lie in the body."""
+        if route in SEGMENT_BATCHES:
+            envelope: segment.Envelope | None = None
+            try:
+                envelope = segment.read_envelope(text)
+            except Rejected:
+                if app is None:
+                    raise _Refused(answers.refusal("unauthorized")) from None
+                raise
+            calls = [bytes(call) for call in envelope.batch]
+            key, route_type = envelope.write_key, None
+        else:
+            envelope, calls, key, route_type = None, [text], segment.write_key_of(text), route.rpartition("/")[2]
+        if app is None:
+            app = self._app(key if isinstance(key, str) else None, route)
+        lines, raws, positions, rejects = [], [], [], []
+        for position, call in enumerate(calls):
+            try:
+                lines.append(segment.to_record(call, app, route_type=route_type, envelope=envelope))
+            except Rejected as verdict:
+                rejects.append(reject(position, call, verdict))
+                continue
+            raws.append(call)
+            positions.append(position)
+        checked = self._validator.check(lines, Origin({app.app_id}), now, raws=raws, positions=positions)
+        checked.rejects = sorted([*checked.rejects, *rejects], key=lambda r: r.position)
+        return app, checked
+
+    async def _store(self, frame: bytes) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._spool.append(frame, future)
+        except SpoolFull:
+            raise _Refused(answers.refusal("backlog")) from None
+        try:
+            await future
+        except OSError:
+            raise _Refused(answers.refusal("unavailable")) from None
+
+    def _readyz(self) -> Answer:
+        reason = "draining" if self.is_draining else "the spool cannot be written" if self._spool.error else None
+        return answers.json_answer(503 if reason else 200, {"ready": reason is None, "reason": reason})
+
+
+def settle(loop: asyncio.AbstractEventLoop, futures: list[Any], error: OSError | None) -> None:
+    """Wake the requests whose frames are durable (or failed); called by the spool from its own thread."""
+
+    def wake() -> None:
+        for future in futures:
+            if not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+
+    loop.call_soon_threadsafe(wake)
+
+
+def _source(headers: Any) -> str:
+    return "sdk" if headers.get(SOURCE_HEADER, "").strip().lower() == "sdk" else "s2s"
+
+
+def _length(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -1,0 +1,136 @@
+"""The landing lane: sealed segments become Delta commits, one at a time, each exactly once.
+
+A segment's number is the batch number of its writer. It lands in several tables whose commits are not atomic together:
+each is checked by itself, and the segment is deleted when all have it. Whatever fails is tried again, with growing
+pauses, for ever; the spool holds the records meanwhile. Rows are made in `ingestion.tables`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+import pyarrow as pa
+
+from ingestion import tables
+from ingestion.frames import Damage, Frame, Request, read_frames
+from ingestion.reasons import Rejected, reject
+from ingestion.spool import Spool
+from lakehouse import engine
+from lakehouse.contract import RECORD_TABLES, bronze_schemas
+from lakehouse.lake import Lake
+from lakehouse.settings import Settings
+
+log: Final = logging.getLogger("ingestion.landing")
+EVENT_DATES: Final = "unmogrowp.event_dates"
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 10.0
+# Told after each landing: batch, rows by table, seconds it took.
+Landed = Callable[[int, dict[str, int], float], None]
+
+
+class Lane:
+    """One thread that lands the sealed segments of one spool."""
+
+    def __init__(self, settings: Settings, *, on_landed: Landed = lambda *_: None) -> None:
+        self._lake = Lake(settings.lake, settings.storage_options)
+        self._settings = settings
+        self._on_landed = on_landed
+        self._queue: SimpleQueue[int | None] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
+        self._connection = engine.connect(settings, lake=self._lake, layers=())
+        self.spool: Spool | None = None
+        self.failures = 0  # in a row; 0 when landing works
+
+    def prepare(self) -> None:
+        """Make the bronze tables that do not exist yet."""
+        for table, schema in bronze_schemas().items():
+            if not self._lake.exists(table):
+                self._lake.create(table, schema, partition_by=("ingest_date",))
+
+    def start(self, spool: Spool) -> None:
+        self.spool = spool
+        self._thread.start()
+
+    def enqueue(self, batch: int) -> None:
+        self._queue.put(batch)
+
+    def stop(self, seconds: float) -> bool:
+        """Land all that was enqueued and end; False if it did not work in time (the spool keeps the rest)."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+        self._stopping.set()
+        ended = not self._thread.is_alive()
+        if ended:
+            self._connection.close()
+        return ended
+
+    def _run(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            while not self._stopping.is_set():
+                try:
+                    self._land(batch)
+                except Exception:
+                    # The named boundary: whatever went wrong, the segment is kept and tried again.
+                    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self.failures)
+                    self.failures += 1
+                    log.exception("batch %d did not land; next try in %.1f s", batch, pause)
+                    self._stopping.wait(pause)
+                else:
+                    self.failures = 0
+                    break
+
+    def _land(self, batch: int) -> None:
+        assert self.spool is not None
+        started = time.perf_counter()
+        data = self.spool.path(batch).read_bytes()
+        frames: list[Frame] = []
+        received_at = self.spool.path(batch).stat().st_mtime_ns // 1_000
+        for item in read_frames(data):
+            if isinstance(item, Damage):
+                self.spool.set_aside(batch, item)
+                item = _damaged_frame(item, received_at)
+            frames.append(item)
+        counts: dict[str, int] = {}
+        for table, rows in self._rows(frames, batch):
+            if rows.num_rows:
+                dates = tables.event_dates(rows)
+                self._lake.append_once(
+                    table,
+                    rows,
+                    writer=self.spool.writer,
+                    batch=batch,
+                    metadata={EVENT_DATES: dates} if dates else None,
+                )
+                counts[table] = rows.num_rows
+        self.spool.landed(batch)
+        self._on_landed(batch, counts, time.perf_counter() - started)
+
+    def _rows(self, frames: list[Frame], batch: int) -> list[tuple[str, pa.Table]]:
+        assert self.spool is not None
+        result: list[tuple[str, pa.Table]] = []
+        network: list[pa.Table] = []
+        for index, table in enumerate(RECORD_TABLES):
+            rows = tables.record_rows(self._connection, index, frames)
+            if rows is not None:
+                stored, told = tables.split_network(table, rows)
+                result.append((table.key, stored))
+                network.append(told)
+        if network:
+            result.append(("bronze/bronze_network", pa.concat_tables(network)))
+        result.append(("bronze/bronze_rejects", tables.reject_rows(self._connection, frames)))
+        receipts = tables.receipt_rows(self._connection, frames, writer=self.spool.writer, batch=batch)
+        result.append(("bronze/bronze_receipts", receipts))
+        return result
+
+
+def _damaged_frame(damage: Damage, received_at: int) -> Frame:
+    """Damaged bytes as a request of one reject, so that received = accepted + rejected holds for them too."""
+    verdict = Rejected("spool_corrupt", f"{len(damage.raw)} bytes at {damage.offset} of the segment are damaged")
+    request = Request(None, "spool", "sdk", f"damage-{damage.offset}", received_at, len(damage.raw))
+    return Frame(request, 0, [], [reject(0, damage.raw, verdict)])

@@ -1,0 +1,66 @@
+"""What an operator watches, in Prometheus' text format: one object per endpoint, with a registry of its own."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ingestion.reasons import Reject
+from ingestion.spool import Spool
+
+_PREFIX: Final = "unmogrowp_ingest"
+_ACK_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_LANDING_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Counters of one endpoint. Label values are routes, codes and tables: never a key, an address or an id."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            f"{_PREFIX}_requests", "Requests by route and status", ["route", "status"], registry=registry
+        )
+        self.accepted = Counter(f"{_PREFIX}_records_accepted", "Records accepted", ["route"], registry=registry)
+        self.rejected = Counter(
+            f"{_PREFIX}_records_rejected", "Records rejected, by reason", ["route", "reason"], registry=registry
+        )
+        self.body_bytes = Counter(f"{_PREFIX}_body_bytes", "Body bytes after decompression", registry=registry)
+        self.ack_seconds = Histogram(
+            f"{_PREFIX}_ack_seconds", "Body read to answer durable", buckets=_ACK_BUCKETS, registry=registry
+        )
+        self.landed_rows = Counter(f"{_PREFIX}_landed_rows", "Rows committed to the lake", ["table"], registry=registry)
+        self.landing_seconds = Histogram(
+            f"{_PREFIX}_landing_seconds", "One landing of all tables", buckets=_LANDING_BUCKETS, registry=registry
+        )
+        self.landed_batch = Gauge(f"{_PREFIX}_landed_batch", "Number of the last landed batch", registry=registry)
+        self.landing_failures = Gauge(f"{_PREFIX}_landing_failures", "Failed tries to land in a row", registry=registry)
+        self.backlog_bytes = Gauge(f"{_PREFIX}_spool_backlog_bytes", "Bytes that have not landed", registry=registry)
+        self.sealed_segments = Gauge(f"{_PREFIX}_spool_segments", "Segments waiting to land", registry=registry)
+        self.damaged = Gauge(f"{_PREFIX}_spool_quarantined", "Damaged pieces kept in quarantine", registry=registry)
+
+    def watch(self, spool: Spool) -> None:
+        """Read the gauges from a spool whenever they are asked for."""
+        self.backlog_bytes.set_function(lambda: spool.backlog)
+        self.sealed_segments.set_function(lambda: len(spool.sealed))
+        self.damaged.set_function(lambda: len(list(spool.quarantine.glob("*.bin"))))
+
+    def count(self, route: str, accepted: int, rejects: list[Reject], body_bytes: int) -> None:
+        """Count the outcome of a request whose frame is durable."""
+        self.body_bytes.inc(body_bytes)
+        if accepted:
+            self.accepted.labels(route).inc(accepted)
+        for code, number in Tally(r.code for r in rejects).items():
+            self.rejected.labels(route, code).inc(number)
+
+    def landed(self, batch: int, rows: dict[str, int], seconds: float) -> None:
+        """Count a landing."""
+        self.landing_seconds.observe(seconds)
+        self.landed_batch.set(batch)
+        for table, number in rows.items():
+            self.landed_rows.labels(table.partition("/")[2]).inc(number)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

@@ -1,0 +1,191 @@
+"""The endpoint as a process: start, readiness, signals, and the drain at the end.
+
+One process without children, so that a kill leaves nothing behind: the HTTP server and the requests on the event loop,
+the spool and the landing lane on a thread each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from ingestion.endpoint import Endpoint, settle
+from ingestion.landing import Lane
+from ingestion.metrics import Metrics
+from ingestion.spool import Spool, SpoolLocked
+from lakehouse.settings import SettingError, Settings
+
+log: Final = logging.getLogger("ingestion.server")
+ADDRESS_FILE: Final = "ingest.json"
+BACKLOG_BYTES: Final = 1024 * 1024 * 1024
+_DRAIN_SECONDS: Final = 10.0
+_LAND_SECONDS: Final = 120.0
+_HEADER_MILLISECONDS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a running endpoint listens, as it stands in `ingest.json` of the home."""
+
+    pid: int
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+def read_address(settings: Settings) -> Address | None:
+    """The endpoint of a home, None if none says that it runs."""
+    try:
+        return msgspec.json.decode((settings.home / ADDRESS_FILE).read_bytes(), type=Address)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[Address], None] = lambda address: None,
+    stop: threading.Event | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    backlog_bytes: int = BACKLOG_BYTES,
+) -> None:
+    """Serve until SIGTERM or SIGINT (or until `stop` is set), then land everything that was acknowledged.
+
+    `on_ready` is told the bound address. SettingError if a setting is missing, the port is taken or another process
+    serves this home. Returns when all is landed; RuntimeError if that failed (the spool keeps what is left).
+    """
+    asyncio.run(_serve(settings, on_ready, stop, clock, backlog_bytes))
+
+
+async def _serve(
+    settings: Settings,
+    on_ready: Callable[[Address], None],
+    stop: threading.Event | None,
+    clock: Callable[[], datetime],
+    backlog_bytes: int,
+) -> None:
+    loop = asyncio.get_running_loop()
+    port = _free_port(settings)
+    metrics = Metrics()
+    lane = Lane(settings, on_landed=metrics.landed)
+    lane.prepare()
+    try:
+        spool = Spool(
+            settings.spool_dir / "ingest",
+            kind="ingest",
+            segment_bytes=settings.ingest_segment_bytes,
+            segment_seconds=settings.ingest_commit_seconds,
+            backlog_bytes=backlog_bytes,
+            notify=partial(settle, loop),
+            on_sealed=lane.enqueue,
+        )
+    except SpoolLocked:
+        raise SettingError(f"UNMOGROWP_HOME is in use: another endpoint already serves {settings.home}.") from None
+    metrics.watch(spool)
+    metrics.landing_failures.set_function(lambda: lane.failures)
+    endpoint = Endpoint(settings, spool=spool, metrics=metrics, clock=clock)
+    lane.start(spool)
+    spool.start()
+    address = Address(os.getpid(), settings.ingest_host, port)
+    server = Server(
+        endpoint,
+        address=settings.ingest_host,
+        port=port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS),
+        websockets=False,
+        backlog=1_024,
+        log_enabled=False,
+    )
+    finish = asyncio.Event()
+    _on_signals(loop, finish, stop)
+    serving = asyncio.create_task(server.serve())
+    try:
+        await _until_listening(address, serving)
+        _announce(settings, address)
+        on_ready(address)
+        log.info("taking records at %s", address.url)
+        await finish.wait()
+    finally:
+        endpoint.is_draining = True
+        await _drain(endpoint)
+        server.stop()
+        await serving
+        (settings.home / ADDRESS_FILE).unlink(missing_ok=True)
+        landed = await loop.run_in_executor(None, _land_rest, spool, lane)
+    if not landed:
+        raise RuntimeError("not everything could be landed; the spool keeps it for the next start")
+
+
+def _land_rest(spool: Spool, lane: Lane) -> bool:
+    spool.close()
+    ended = lane.stop(_LAND_SECONDS)
+    spool.release()
+    return ended
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, finish: asyncio.Event, stop: threading.Event | None) -> None:
+    if stop is not None:
+        waiter = threading.Thread(target=lambda: (stop.wait(), loop.call_soon_threadsafe(finish.set)), daemon=True)
+        waiter.start()
+    if threading.current_thread() is threading.main_thread():
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, finish.set)
+
+
+async def _until_listening(address: Address, serving: asyncio.Task[Any]) -> None:
+    while not serving.done():
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+    await serving
+    raise RuntimeError("the HTTP server ended before it listened")
+
+
+async def _drain(endpoint: Endpoint) -> None:
+    """Let requests that have begun be answered; new ones are told to come again."""
+    deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
+    while endpoint.in_flight and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.02)
+
+
+def _announce(settings: Settings, address: Address) -> None:
+    file = settings.home / ADDRESS_FILE
+    temporary = file.with_name(f".{file.name}.{address.pid}")
+    temporary.write_bytes(msgspec.json.encode(address))
+    temporary.replace(file)
+
+
+def _free_port(settings: Settings) -> int:
+    """The port to bind. The HTTP server shares ports by SO_REUSEPORT, so a taken one would not be noticed there."""
+    family = socket.AF_INET6 if ":" in settings.ingest_host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.ingest_host, settings.ingest_port))
+            probe.listen(1)
+        except OSError as error:
+            where = f"{settings.ingest_host}:{settings.ingest_port}"
+            raise SettingError(f"UNMOGROWP_INGEST_PORT is wrong: {where} cannot be bound ({error.strerror}).") from None
+        return int(probe.getsockname()[1])
