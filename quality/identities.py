@@ -9,43 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from lakehouse.contract import RECORD_TABLES
-from quality.invariants import Invariant
-
-
-def balance(key: str, expected: str, observed: str) -> str:
-    """SQL that compares two queries giving (key columns, n) by key; a key on one side only counts 0 on the other."""
-    return f"""
-        select concat_ws(' ', {key}) as subject, sum(expected) as expected, sum(observed) as observed
-        from (
-            select {key}, n as expected, 0 as observed from ({expected})
-            union all
-            select {key}, 0 as expected, n as observed from ({observed})
-        )
-        group by {key}
-    """
-
-
-def same_keys(label: str, key: str, source: str, target: str) -> str:
-    """SQL that compares keys: each of `source` is in `target` exactly once, and `target` has no other."""
-    return f"""
-        with keys as (
-            select {key}, max(in_source) as in_source, sum(in_target) as in_target
-            from (
-                select {key}, 1 as in_source, 0 as in_target from {source}
-                union all
-                select {key}, 0 as in_source, 1 as in_target from {target}
-            )
-            group by {key}
-        )
-        select '{label}, each exactly once' as subject, coalesce(sum(in_source), 0) as expected,
-               count(*) filter (in_source = 1 and in_target = 1) as observed
-        from keys
-        union all
-        select '{label}, unknown ones' as subject, 0 as expected,
-               count(*) filter (in_source = 0) as observed
-        from keys
-    """
-
+from quality.invariants import Invariant, balance, same_keys
+from quality.money import MONEY_INVARIANTS
 
 _LANDED: Final = " union all ".join(
     f"select app_id, ingest_date, count(*) as n from bronze.{table.name} group by all" for table in RECORD_TABLES
@@ -90,13 +55,16 @@ _INGESTION_DAILY: Final = Invariant(
     needs=("bronze.bronze_receipts", "gold.ingestion_daily"),
     sql=balance(
         "app_id, ingest_date, what",
-        "unpivot (select app_id, ingest_date, sum(received) as received, sum(accepted) as accepted, "
-        "sum(rejected) as rejected from bronze.bronze_receipts group by all) "
+        "unpivot (select coalesce(app_id, '') as app_id, ingest_date, sum(received) as received, "
+        "sum(accepted) as accepted, sum(rejected) as rejected from bronze.bronze_receipts group by all) "
         "on received, accepted, rejected into name what value n",
         "unpivot (select app_id, ingest_date, received, accepted, rejected from gold.ingestion_daily) "
         "on received, accepted, rejected into name what value n",
     ),
 )
+
+# Silver keeps one row per business key of these, not per record.
+_OWN_KEYS: Final = ("bronze_costs", "bronze_skan_postbacks")
 
 
 def _counted_once(bronze: str) -> Invariant:
@@ -119,6 +87,19 @@ _COST_STATEMENTS: Final = Invariant(
         "app_id",
         "select app_id, count(distinct record_id) as n from bronze.bronze_costs group by all",
         "select app_id, sum(statement_count) as n from silver.stg_costs group by all",
+    ),
+)
+_POSTBACKS: Final = Invariant(
+    name="stg_skan_postbacks_counts_once",
+    promise="P4",
+    why="every postback (app, transaction, sequence) of bronze is in silver exactly once, however often it was sent",
+    needs=("silver.stg_skan_postbacks",),
+    sql=same_keys(
+        "stg_skan_postbacks",
+        "app_id, transaction_id, sequence",
+        "(select app_id, transaction_id, coalesce(postback_sequence_index, 0) as sequence "
+        "from bronze.bronze_skan_postbacks)",
+        "(select app_id, transaction_id, postback_sequence_index as sequence from silver.stg_skan_postbacks)",
     ),
 )
 _ONE_DECISION: Final = Invariant(
@@ -177,7 +158,7 @@ _TOUCHES: Final = Invariant(
     sql=balance(
         "app_id, record_type",
         "select app_id, record_type, count(*) as n from silver.stg_touchpoints "
-        "where record_type in ('click', 'impression') group by all",
+        "where record_type in ('click', 'impression') and environment = 'production' group by all",
         "select app_id, rtrim(what, 's') as record_type, sum(n) as n from ("
         "unpivot (select app_id, clicks, impressions from gold.campaign_daily) "
         "on clicks, impressions into name what value n) group by all",
@@ -200,31 +181,6 @@ def _cohorts(mart: str) -> Invariant:
     )
 
 
-# What is not money: test purchases, and receipts that the store did not confirm.
-_COUNTED: Final = (
-    "revenue_micros is not null and coalesce(environment, 'production') = 'production' "
-    "and coalesce(receipt_state, 'none') <> 'invalid'"
-)
-_REVENUE_IN: Final = Invariant(
-    name="revenue_in_is_revenue_out",
-    promise="money",
-    why="micros received by currency are the micros of the revenue events",
-    needs=("silver.stg_app_events", "silver.int_revenue_events"),
-    sql=balance(
-        "app_id, currency",
-        f"select app_id, currency, sum(revenue_micros) as n from silver.stg_app_events where {_COUNTED} group by all",
-        "select app_id, currency, sum(amount_micros) as n from silver.int_revenue_events group by all",
-    ),
-)
-_REVENUE_USD: Final = Invariant(
-    name="revenue_has_a_value_in_usd",
-    promise="money",
-    why="every amount has an exchange rate; one without is missing in all marts",
-    needs=("silver.int_revenue_events",),
-    sql="select currency as subject, count(*) as expected, count(revenue_usd) as observed "
-    "from silver.int_revenue_events group by currency",
-)
-
 INVARIANTS: Final[dict[str, Invariant]] = {
     invariant.name: invariant
     for invariant in (
@@ -232,8 +188,9 @@ INVARIANTS: Final[dict[str, Invariant]] = {
         _ACCEPTED,
         _REJECTED,
         _INGESTION_DAILY,
-        *(_counted_once(table.name) for table in RECORD_TABLES if table.name != "bronze_costs"),
+        *(_counted_once(table.name) for table in RECORD_TABLES if table.name not in _OWN_KEYS),
         _COST_STATEMENTS,
+        _POSTBACKS,
         _ONE_DECISION,
         _ONE_WINNER,
         _OWN_APP,
@@ -241,7 +198,6 @@ INVARIANTS: Final[dict[str, Invariant]] = {
         _TOUCHES,
         _cohorts("cohort_retention"),
         _cohorts("cohort_revenue"),
-        _REVENUE_IN,
-        _REVENUE_USD,
+        *MONEY_INVARIANTS,
     )
 }

@@ -37,6 +37,41 @@ class Invariant:
         return self.needs[-1]
 
 
+def balance(key: str, expected: str, observed: str) -> str:
+    """SQL that compares two queries giving (key columns, n) by key; a key on one side only counts 0 on the other."""
+    return f"""
+        select concat_ws(' ', {key}) as subject, sum(expected) as expected, sum(observed) as observed
+        from (
+            select {key}, coalesce(n, 0) as expected, 0 as observed from ({expected})
+            union all
+            select {key}, 0 as expected, coalesce(n, 0) as observed from ({observed})
+        )
+        group by {key}
+    """
+
+
+def same_keys(label: str, key: str, source: str, target: str) -> str:
+    """SQL that compares keys: each of `source` is in `target` exactly once, and `target` has no other."""
+    return f"""
+        with keys as (
+            select {key}, max(in_source) as in_source, sum(in_target) as in_target
+            from (
+                select {key}, 1 as in_source, 0 as in_target from {source}
+                union all
+                select {key}, 0 as in_source, 1 as in_target from {target}
+            )
+            group by {key}
+        )
+        select '{label}, each exactly once' as subject, coalesce(sum(in_source), 0) as expected,
+               count(*) filter (in_source = 1 and in_target = 1) as observed
+        from keys
+        union all
+        select '{label}, unknown ones' as subject, 0 as expected,
+               count(*) filter (in_source = 0) as observed
+        from keys
+    """
+
+
 def check_invariant(con: duckdb.DuckDBPyConnection, invariant: Invariant) -> InvariantResult:
     """Compare; a missing table or column is a failure that names it."""
     started = time.perf_counter()

@@ -1,7 +1,7 @@
 """How a suite is written down: a table, the columns it looks at, and what is expected of them.
 
-The suites themselves are in `bronze_suites` and `mart_suites`; `validation` runs them. Great Expectations is not
-imported here, so that a list of all checks costs nothing.
+The suites themselves are in `bronze_suites`, `attribution_suites` and `growth_suites`; `validation` runs them.
+Great Expectations is not imported here, so that a list of all checks costs nothing.
 
 A suite sees *groups*, not rows: DuckDB evaluates `columns` on every row of the scope and groups equal results, with
 their number beside them. So every row is covered, and a table of a hundred million rows still becomes a frame of some
@@ -96,3 +96,37 @@ def never(column: str, why: str, severity: Severity = "critical") -> Expectation
 
 def has_rows(why: str, severity: Severity = "warning") -> Expectation:
     return Expectation("ExpectTableRowCountToBeBetween", "", why, severity, {"min_value": 1})
+
+
+def _never_all(conditions: dict[str, tuple[str, str, Severity]]) -> tuple[dict[str, str], tuple[Expectation, ...]]:
+    columns = {name: sql for name, (sql, _, _) in conditions.items()}
+    return columns, tuple(never(name, why, severity) for name, (_, why, severity) in conditions.items())
+
+
+def mart(
+    name: str,
+    grain: tuple[str, ...],
+    date_column: str,
+    conditions: dict[str, tuple[str, str, Severity]],
+    *expectations: Expectation,
+    columns: dict[str, str] | None = None,
+    totals: dict[str, str] | None = None,
+    missing_severity: Severity = "critical",
+) -> Suite:
+    """The suite of a mart: its grain, conditions {name: (SQL, why, severity)} that hold on no row, and expectations."""
+    asked, nevers = _never_all(conditions)
+    return Suite(
+        name=name,
+        table=f"gold.{name}",
+        columns=plain("app_id") | (columns or {}) | key(*grain) | asked,
+        expectations=(
+            has_rows("an empty mart answers no question"),
+            is_unique(f"one row per {' x '.join(grain)}"),
+            is_filled("app_id", "a row belongs to an app"),
+            *expectations,
+            *nevers,
+        ),
+        date_column=date_column,
+        totals=totals or {},
+        missing_severity=missing_severity,
+    )

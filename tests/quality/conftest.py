@@ -60,6 +60,10 @@ _SILVER = (
         f"create table silver.stg_{name} as select distinct on (app_id, record_id) * from bronze.bronze_{name}"
         for name in ("touchpoints", "app_events", "consents", "skan_postbacks")
     ),
+    """create table silver.int_fx_rates as
+        select * from (values ('USD', date '1970-01-01', date '9999-12-31', 1.0::decimal(13, 9)),
+                              ('EUR', date '1970-01-01', date '9999-12-31', 1.1::decimal(13, 9)))
+            as t(currency, valid_from, valid_until, usd_per_unit)""",
     # The statement of 3:00 is restated at 9:00
     """create table silver.stg_costs as
         select * exclude (environment), 2::bigint as statement_count from bronze.bronze_costs where record_id = 'k2'""",
@@ -70,6 +74,14 @@ _SILVER = (
         select app_id, record_id, install_id, event_at, event_date, revenue_micros as amount_micros, currency,
                (revenue_micros / 1000000 * case currency when 'EUR' then 1.1 else 1 end)::decimal(18, 6) as revenue_usd
         from silver.stg_app_events where revenue_micros is not null""",
+)
+_RULES = (
+    """create table rules.rule_match_methods as
+        select unnest(['referrer', 'click_id', 'ad_id', 'vendor_id']) as match_method""",
+    """create table rules.rule_reason_codes as
+        select * from (values ('won', 'candidate'), ('lost_to_later_touch', 'candidate'), ('attributed', 'decision'),
+                              ('organic_no_candidate', 'decision')) as t(reason_code, applies_to)""",
+    "create table rules.rule_risk_bands as select unnest(['low', 'medium', 'high']) as risk_band",
 )
 _GOLD = (
     """create table gold.attribution_candidates as
@@ -93,6 +105,7 @@ _GOLD = (
                i.install_date, 'DE' as country, false as is_implied, c.touch_id is null as is_organic,
                coalesce(c.partner, 'organic') as partner, coalesce(c.campaign_id, '') as campaign_id, c.touch_id,
                c.touch_type, c.touch_at, c.match_method, c.elapsed_s as click_to_install_s,
+               case when c.touch_id is null then 'organic_no_candidate' else 'attributed' end as reason_code,
                coalesce(n.candidates, 0) as candidate_count, coalesce(n.candidates, 0) as eligible_count,
                'rules-1' as ruleset_id, true as is_primary
         from silver.int_installs as i
@@ -101,48 +114,62 @@ _GOLD = (
         left join (select app_id, install_id, count(*) as candidates from gold.attribution_candidates group by all) as n
             on i.app_id = n.app_id and i.install_id = n.install_id""",
     """create table gold.attribution_decisions as
-        select app_id, conversion_id, install_id, install_date, touch_id from gold.attributed_installs""",
+        select app_id, conversion_id, install_id, install_date, touch_id, is_organic, reason_code
+        from gold.attributed_installs""",
     """create table gold.campaign_daily as
         select app_id, date, platform, partner, campaign_id, sum(impressions)::bigint as impressions,
                sum(clicks)::bigint as clicks, sum(installs)::bigint as installs, sum(cost_usd) as cost_usd,
-               0::decimal(18, 6) as revenue_d0_usd, 1::decimal(18, 6) as revenue_d7_usd,
-               null::decimal(18, 6) as revenue_d30_usd,
-               true as is_mature_d0, true as is_mature_d7, false as is_mature_d30
+               sum(d0) as revenue_d0_usd, sum(d7) as revenue_d7_usd, null::decimal(18, 6) as revenue_d30_usd,
+               true as is_mature_d0, true as is_mature_d7, false as is_mature_d30,
+               case when partner <> 'organic' then revenue_d7_usd end as roas_d7_revenue_usd,
+               case when partner <> 'organic' then sum(cost_usd) end as roas_d7_cost_usd
         from (
-            select app_id, event_date as date, platform, partner, campaign_id, (record_type = 'impression')::int
-                   as impressions, (record_type = 'click')::int as clicks, 0 as installs, 0 as cost_usd
+            select app_id, event_date as date, platform, partner, campaign_id,
+                   (record_type = 'impression')::int as impressions, (record_type = 'click')::int as clicks,
+                   0 as installs, 0::decimal(18, 6) as cost_usd, 0::decimal(18, 6) as d0, 0::decimal(18, 6) as d7
             from silver.stg_touchpoints
             union all
-            select app_id, install_date, platform, partner, campaign_id, 0, 0, 1, 0 from gold.attributed_installs
+            select app_id, install_date, platform, partner, campaign_id, 0, 0, 1, 0, 0, 0 from gold.attributed_installs
             union all
-            select app_id, cost_date, platform, partner, campaign_id, 0, 0, 0, (cost_micros / 1000000)::decimal(18, 6)
+            select app_id, cost_date, platform, partner, campaign_id, 0, 0, 0, (cost_micros / 1000000)::decimal(18, 6),
+                   0, 0
             from silver.stg_costs
-        ) group by all""",
-    *(
-        f"""create table gold.{mart} as
+            union all
+            select r.app_id, i.install_date, i.platform, i.partner, i.campaign_id, 0, 0, 0, 0,
+                   case when r.event_date = i.install_date then r.revenue_usd else 0 end, r.revenue_usd
+            from silver.int_revenue_events as r inner join gold.attributed_installs as i using (app_id, install_id)
+        ) group by app_id, date, platform, partner, campaign_id""",
+    """create table gold.cohort_retention as
         select app_id, install_date, platform, partner, campaign_id, day_clock, day_n,
-               count(*) as cohort_installs, case when day_n < 3 then count(*) else 0 end as mature_installs,
-               case when day_n < 3 then {measures}
+               count(*) as cohort_installs, case when day_n < 9 then count(*) else 0 end as mature_installs,
+               case when day_n = 0 then count(*) when day_n < 9 then 0 end as retained_installs
         from gold.attributed_installs cross join range(31) as days(day_n)
-        cross join (values ('calendar'), ('elapsed_24h')) as clocks(day_clock) group by 1, 2, 3, 4, 5, 6, 7"""
-        for mart, measures in (
-            ("cohort_retention", "1::bigint end as retained_installs"),
-            (
-                "cohort_revenue",
-                "0.5::decimal(18, 6) end as cumulative_revenue_usd, case when day_n < 3 then 1 end as paying_installs",
-            ),
-        )
-    ),
+        cross join (values ('calendar'), ('elapsed_24h')) as clocks(day_clock) group by 1, 2, 3, 4, 5, 6, 7""",
+    # All revenue falls on day 0 or 1 of its install, on both clocks.
+    """create table gold.cohort_revenue as
+        select i.app_id, i.install_date, i.platform, i.partner, i.campaign_id, day_clock, day_n,
+               count(distinct i.install_id) as cohort_installs,
+               case when day_n < 9 then count(distinct i.install_id) else 0 end as mature_installs,
+               case when day_n < 9 then coalesce(sum(r.revenue_usd), 0)::decimal(18, 6) end as cumulative_revenue_usd,
+               case when day_n < 9 then count(distinct r.install_id) end as paying_installs
+        from gold.attributed_installs as i cross join range(31) as days(day_n)
+        cross join (values ('calendar'), ('elapsed_24h')) as clocks(day_clock)
+        left join silver.int_revenue_events as r
+            on i.app_id = r.app_id and i.install_id = r.install_id and r.event_date <= i.install_date + day_n::int
+        group by 1, 2, 3, 4, 5, 6, 7""",
     """create table gold.ingestion_daily as
         select app_id, ingest_date, sum(received)::bigint as received, sum(accepted)::bigint as accepted,
                sum(rejected)::bigint as rejected,
-               (app_id = 'a' and ingest_date = date '2026-01-01')::bigint as duplicates
+               (app_id = 'a' and ingest_date = date '2026-01-01')::bigint as duplicates,
+               sum(accepted)::bigint as landed, sum(rejected)::bigint as rejects_kept
         from bronze.bronze_receipts group by all""",
     """create table gold.predicted_ltv_by_campaign as
-        select app_id, install_date, platform, partner, campaign_id, 30 as horizon_days, count(*) as installs,
-               1.5::double as predicted_ltv_usd from gold.attributed_installs group by all""",
+        select app_id, install_date, platform, partner, campaign_id, 30 as horizon_days, count(*) as scored_installs,
+               1.5::double as predicted_ltv_usd, 0::double as predicted_ltv_low_usd, 9::double as predicted_ltv_high_usd
+        from gold.attributed_installs group by all""",
     """create table gold.churn_risk as
-        select app_id, install_id, timestamptz '2026-01-20 00:00:00+00' as as_of, 0.4::double as churn_probability,
+        select app_id, install_id, install_date,
+               timestamptz '2026-01-20 00:00:00+00' as as_of, 0.4::double as churn_probability,
                'medium' as risk_band from gold.attributed_installs""",
 )
 
@@ -151,11 +178,11 @@ _GOLD = (
 def _shared_lake() -> Iterator[duckdb.DuckDBPyConnection]:
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
-    for layer in ("bronze", "silver", "gold", "meta"):
+    for layer in ("bronze", "silver", "gold", "rules", "meta"):
         con.execute(f"create schema {layer}")
     for key, schema in bronze_schemas().items():
         con.execute(f"create table {key.replace('/', '.')} as {select_files(schema, [])}")
-    for statement in (*_BRONZE, *_SILVER, *_GOLD):
+    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD):
         con.execute(statement)
     yield con
     con.close()

@@ -39,7 +39,7 @@ BREAKS: dict[str, tuple[tuple[str, str], ...]] = {
     "stg_skan_postbacks_counts_once": (
         (
             "a postback is lost",
-            "insert into bronze.bronze_skan_postbacks by name select 'a' as app_id, 's1' as record_id",
+            "insert into bronze.bronze_skan_postbacks by name select 'a' as app_id, 's1' as transaction_id",
         ),
     ),
     "stg_consents_counts_once": (
@@ -64,6 +64,7 @@ BREAKS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "touches_sum_to_campaigns": (
         ("clicks are lost", "update gold.campaign_daily set clicks = 0"),
+        ("sandbox counts", "update silver.stg_touchpoints set environment = 'sandbox' where app_id = 'b'"),
         (
             "impressions are counted as clicks",
             "update gold.campaign_daily set clicks = impressions, impressions = clicks",
@@ -88,6 +89,19 @@ BREAKS: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("sandbox money counts", "update silver.stg_app_events set environment = 'sandbox' where record_id = 'r4'"),
     ),
+    "revenue_reaches_campaigns": (
+        ("a cent is lost", "update gold.campaign_daily set revenue_d7_usd = revenue_d7_usd - 0.01 where app_id = 'b'"),
+        ("money of another install", "update silver.int_revenue_events set install_id = 'i9' where record_id = 'r4'"),
+        ("immature money shows", "update gold.campaign_daily set revenue_d30_usd = 1"),
+    ),
+    "cohort_revenue_matches_campaigns": (
+        ("the marts differ", "update gold.cohort_revenue set cumulative_revenue_usd = 0 where app_id = 'b'"),
+    ),
+    "cost_in_is_cost_out": (
+        ("spend is lost", "delete from gold.campaign_daily where cost_usd > 0"),
+        ("the older statement counts", "update gold.campaign_daily set cost_usd = 2.9 where cost_usd > 0"),
+    ),
+    "cost_has_a_value_in_usd": (("no rate is known", "update silver.stg_costs set currency = 'XAF'"),),
     "revenue_has_a_value_in_usd": (
         ("no rate is known", "update silver.int_revenue_events set revenue_usd = null where currency = 'EUR'"),
     ),

@@ -64,32 +64,38 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "ip = null, user_agent = null",
     ),
     "attributed_installs": (
-        "app_id = null, install_id = null, install_date = date '2020-02-02', ruleset_id = null, country = null",
+        "app_id = null, install_id = null, install_date = date '2020-02-02', ruleset_id = null",
         "is_organic = true, touch_id = 't1', eligible_count = 1",
         "is_organic = false, touch_id = null, is_primary = false",
-        "is_organic = null, partner = null, match_method = 'guess', candidate_count = 0, eligible_count = 1",
+        "is_organic = null, partner = null, match_method = 'guess', reason_code = 'because'",
+        "candidate_count = 0, eligible_count = 1",
         "touch_at = install_at + interval 1 hour, click_to_install_s = -3600",
-        *["is_organic = true, partner = 'organic', touch_id = null, match_method = null"] * 300,
+        *["is_organic = true, partner = 'organic', touch_id = null, match_method = null"] * 600,
     ),
     "attribution_candidates": (
         "app_id = null, conversion_id = null, partner = null, is_winner = null, is_eligible = null",
         "is_winner = true, is_eligible = false, reason_code = 'won'",
         "is_winner = false, reason_code = null",
-        "is_winner = true, candidate_rank = 2, reason_code = 'Because!'",
+        "is_winner = true, candidate_rank = 2, reason_code = 'because', match_method = 'guess'",
         "is_eligible = true, elapsed_s = 700000, candidate_rank = null",
     ),
-    "attribution_decisions": ("app_id = null, conversion_id = null", "app_id = 'a'"),
+    "attribution_decisions": (
+        "app_id = null, conversion_id = null",
+        "app_id = 'a'",
+        "touch_id = null, is_organic = false",
+    ),
     "campaign_daily": (
         "app_id = null, date = null, partner = null, clicks = -1, cost_usd = -1",
         "is_mature_d0 = false, is_mature_d7 = false, is_mature_d30 = true, revenue_d7_usd = 2, revenue_d30_usd = 1",
-        "partner = 'organic', cost_usd = 1",
-        "partner = 'organic', cost_usd = 1",
+        "partner = 'organic', cost_usd = 1, roas_d7_cost_usd = 1",
+        "partner = 'net', roas_d7_cost_usd = cost_usd + 1",
+        "partner = 'net', roas_d7_cost_usd = cost_usd + 1",
     ),
     "cohort_retention": (
         "app_id = null, day_clock = null, day_n = null, mature_installs = 9",
         "day_clock = 'lunar', day_n = 31, retained_installs = 5, mature_installs = 1",
-        "mature_installs = 0, retained_installs = 1",
-        "mature_installs = 0, retained_installs = 1",
+        "mature_installs = 0, retained_installs = 1, day_n = 0",
+        "mature_installs = 0, retained_installs = 1, day_n = 0",
     ),
     "cohort_revenue": (
         "app_id = null, day_clock = null, mature_installs = 9",
@@ -99,12 +105,12 @@ BREAKS: dict[str, tuple[str, ...]] = {
     ),
     "ingestion_daily": (
         "app_id = null, rejected = -1",
-        "duplicates = 99, accepted = 10",
-        "duplicates = 99, accepted = 10",
+        "duplicates = 99, landed = 10",
+        "duplicates = 99, landed = 10",
     ),
     "predicted_ltv_by_campaign": (
         "app_id = null, horizon_days = null",
-        "horizon_days = 999, predicted_ltv_usd = -1",
+        "horizon_days = 999, predicted_ltv_usd = -1, scored_installs = 0",
         "horizon_days = 999, predicted_ltv_usd = 'nan'::double",
     ),
     "churn_risk": (
@@ -219,7 +225,7 @@ def test_a_missing_column_fails_what_needs_it_and_nothing_else(good_lake: duckdb
     con.execute("create schema gold; create view gold.campaign_daily as from lacking")
     result = validate(con, "campaign_daily")
     failed = {e.column: e.observed for e in result.expectations if not e.success}
-    assert set(failed) == {"has_negative_cost", "has_odd_organic"}
+    assert set(failed) == {"has_negative_cost", "has_odd_organic", "has_other_ratio_parts"}
     assert 'column "cost_usd" not found' in failed["has_negative_cost"]
 
 

@@ -1,0 +1,176 @@
+"""What must be true of the growth and prediction marts by themselves: grain, ranges, columns that agree within a row.
+
+Whether a mart agrees with the tables it is made from is in `identities` and `money`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quality.suite import is_between, is_filled, is_one_of, mart, plain
+
+_CLOCKS: Final = ("calendar", "elapsed_24h")
+_CAMPAIGN: Final = ("app_id", "platform", "partner", "campaign_id")
+
+_CAMPAIGN_DAILY: Final = mart(
+    "campaign_daily",
+    ("app_id", "date", *_CAMPAIGN[1:]),
+    "date",
+    {
+        "has_negative_count": ("least(impressions, clicks, installs) < 0", "counts start at zero", "critical"),
+        "has_negative_cost": ("cost_usd < 0", "credits do not exceed a day's spend", "warning"),
+        "is_mature_out_of_order": (
+            "(is_mature_d30 and not is_mature_d7) or (is_mature_d7 and not is_mature_d0)",
+            "a cohort that is 30 days old is also 7 days old",
+            "critical",
+        ),
+        "has_immature_revenue": (
+            "(not is_mature_d7 and revenue_d7_usd is not null) or (not is_mature_d30 and revenue_d30_usd is not null)",
+            "a number that can still grow is not shown",
+            "critical",
+        ),
+        "has_shrinking_revenue": (
+            "revenue_d30_usd < revenue_d7_usd or revenue_d7_usd < revenue_d0_usd",
+            "cumulative revenue falls only by refunds",
+            "warning",
+        ),
+        "has_other_ratio_parts": (
+            "partner <> 'organic' and is_mature_d7 and (roas_d7_revenue_usd, roas_d7_cost_usd) "
+            "is distinct from (revenue_d7_usd, cost_usd)",
+            "ROAS is made of the revenue and the cost of the same row",
+            "critical",
+        ),
+        "has_immature_ratio_parts": (
+            "(not is_mature_d7 or partner = 'organic') "
+            "and (roas_d7_revenue_usd is not null or roas_d7_cost_usd is not null)",
+            "cost counts in ROAS only where revenue does",
+            "critical",
+        ),
+        "has_odd_organic": (
+            "partner = 'organic' and (cost_usd > 0 or clicks > 0 or impressions > 0)",
+            "organic installs have neither cost nor touches",
+            "critical",
+        ),
+    },
+    is_filled("date", "the grain is a day"),
+    is_filled("partner", "organic is a channel of its own"),
+    columns=plain("date", "partner"),
+)
+
+_RETENTION: Final = mart(
+    "cohort_retention",
+    ("app_id", "install_date", *_CAMPAIGN[1:], "day_clock", "day_n"),
+    "install_date",
+    {
+        "has_odd_counts": (
+            "not (cohort_installs >= mature_installs and mature_installs >= 0)",
+            "mature installs are among the cohort's",
+            "critical",
+        ),
+        "is_above_one": ("retained_installs > mature_installs", "retention is at most 100 %", "critical"),
+        "is_gone_on_day_0": (
+            "day_n = 0 and retained_installs <> mature_installs",
+            "the open that made the install is the activity of day 0",
+            "critical",
+        ),
+        "has_immature_cell": (
+            "(mature_installs = 0) <> (retained_installs is null)",
+            "a cell is empty exactly while no install of it is mature",
+            "critical",
+        ),
+    },
+    is_one_of("day_clock", _CLOCKS, "both clocks by their names"),
+    is_filled("day_clock", "a day number needs a clock"),
+    is_filled("day_n", "the grain is a day number"),
+    is_between("day_n", 0, 30, "D0 to D30"),
+    columns=plain("day_clock", "day_n", "partner"),
+)
+
+_REVENUE: Final = mart(
+    "cohort_revenue",
+    ("app_id", "install_date", *_CAMPAIGN[1:], "day_clock", "day_n"),
+    "install_date",
+    {
+        "has_odd_counts": (
+            "not (cohort_installs >= mature_installs and mature_installs >= 0)",
+            "mature installs are among the cohort's",
+            "critical",
+        ),
+        "has_too_many_payers": ("paying_installs > mature_installs", "payers are among the mature", "critical"),
+        "has_immature_cell": (
+            "(mature_installs = 0) <> (cumulative_revenue_usd is null)",
+            "a cell is empty exactly while no install of it is mature",
+            "critical",
+        ),
+    },
+    is_one_of("day_clock", _CLOCKS, "both clocks by their names"),
+    is_filled("day_clock", "a day number needs a clock"),
+    is_between("day_n", 0, 30, "D0 to D30"),
+    columns=plain("day_clock", "day_n", "partner"),
+)
+
+_INGESTION: Final = mart(
+    "ingestion_daily",
+    ("app_id", "ingest_date"),
+    "ingest_date",
+    {
+        "has_lost_records": ("received <> accepted + rejected", "accepted + rejected = received", "critical"),
+        "has_negative_count": (
+            "least(received, accepted, rejected, duplicates) < 0",
+            "counts start at zero",
+            "critical",
+        ),
+        "has_other_landed": (
+            "landed <> accepted or rejects_kept <> rejected",
+            "what was accepted or rejected is in bronze",
+            "critical",
+        ),
+        "has_too_many_duplicates": ("duplicates > landed", "a duplicate was accepted", "critical"),
+        "has_many_duplicates": (
+            "duplicates > 0.2 * landed",
+            "a fifth of the records sent twice means a client that retries blindly",
+            "warning",
+        ),
+    },
+    columns=plain("ingest_date"),
+)
+
+_PREDICTED_LTV: Final = mart(
+    "predicted_ltv_by_campaign",
+    ("app_id", "install_date", *_CAMPAIGN[1:], "horizon_days"),
+    "install_date",
+    {
+        "has_negative_prediction": ("predicted_ltv_usd < 0", "customers do not owe us", "critical"),
+        "is_not_a_number": ("not isfinite(predicted_ltv_usd::double)", "a prediction is a number", "critical"),
+        "has_no_installs": ("scored_installs < 1", "a row stands for at least one scored install", "critical"),
+        "is_outside_interval": (
+            "not (predicted_ltv_usd between predicted_ltv_low_usd and predicted_ltv_high_usd)",
+            "the interval holds the prediction",
+            "warning",
+        ),
+    },
+    is_filled("horizon_days", "a prediction has a horizon"),
+    is_between("horizon_days", 1, 400, "horizons in days"),
+    columns=plain("horizon_days", "partner"),
+    missing_severity="warning",
+)
+
+_CHURN: Final = mart(
+    "churn_risk",
+    ("app_id", "install_id"),
+    "install_date",
+    {
+        "has_no_probability": ("churn_probability is null or isnan(churn_probability)", "scored or absent", "critical"),
+        "is_no_probability": ("churn_probability not between 0 and 1", "a probability", "critical"),
+        "is_unknown_band": (
+            "risk_band not in (select risk_band from rules.rule_risk_bands)",
+            "bands of the rules",
+            "critical",
+        ),
+    },
+    is_filled("risk_band", "every score falls into a band"),
+    columns=plain("risk_band"),
+    missing_severity="warning",
+)
+
+GROWTH_SUITES: Final = (_CAMPAIGN_DAILY, _RETENTION, _REVENUE, _INGESTION, _PREDICTED_LTV, _CHURN)
