@@ -22,12 +22,12 @@ from orchestration.progress import Steps
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def command(file: Path, mapping: str, dry_run: bool, as_json: bool) -> None:
     """Import FILE (CSV, Parquet or NDJSON). Importing it again, or an overlapping file, adds nothing."""
-    from ingestion.importer import ImportError_, import_file
+    from ingestion.importer import ImportFailed, import_file
 
     with Steps().step(f"Import {file.name}") as step:
         try:
             result = import_file(load_settings(), file, mapping, dry_run=dry_run, progress=step.note)
-        except ImportError_ as error:
+        except ImportFailed as error:
             raise Failure(str(error)) from None
     if as_json:
         click.echo(json.dumps(asdict(result), default=str))
