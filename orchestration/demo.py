@@ -137,7 +137,9 @@ def _import_cdnow(settings: Settings, step: Step) -> None:
 
 def _problems(outcome: Refresh) -> list[str]:
     problems = [f"{name} failed: {message}" for name, message in outcome.failed_steps.items()]
-    problems += [f"check {c.name} of {c.asset} failed: {c.description}" for c in outcome.failed_checks if c.blocking]
+    problems += [
+        f"check {c.name} of {c.asset} failed: {c.description}" for c in outcome.failed_checks if c.severity == "error"
+    ]
     return problems
 
 

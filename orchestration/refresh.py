@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,7 +38,7 @@ class FailedCheck:
 
     asset: str
     name: str
-    blocking: bool
+    severity: str
     description: str
 
 
@@ -75,16 +76,19 @@ def refresh(settings: Settings, steps: Steps, *, job_name: str = "refresh", full
     run_id = str(uuid.uuid4())
     watcher = _Watcher(steps)
     instance.add_event_listener(run_id, watcher)
-    result = job.execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        run_config={
-            "ops": {"bronze": {"config": {"full_refresh": full_refresh}}},
-            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        },
-        tags={_PID_TAG: str(os.getpid())},
-        raise_on_error=False,
-    )
+    log = settings.home / "logs" / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as stream, redirect_stdout(stream):  # dbt's own lines
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config={
+                "ops": {"bronze": {"config": {"full_refresh": full_refresh}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            tags={_PID_TAG: str(os.getpid())},
+            raise_on_error=False,
+        )
     watcher.close()
     return Refresh(run_id, result.success, watcher.failed_steps, watcher.failed_checks)
 
@@ -144,7 +148,7 @@ class _Watcher:
                 FailedCheck(
                     asset=evaluation.asset_key.to_user_string(),
                     name=evaluation.check_name,
-                    blocking=bool(evaluation.blocking),
+                    severity=evaluation.severity.value.lower(),
                     description=evaluation.description or "",
                 )
             )

@@ -26,8 +26,7 @@ def command(full_refresh: bool, no_training: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(outcome)))
     for check in outcome.failed_checks:
-        kind = "error" if check.blocking else "warning"
-        click.echo(f"check failed ({kind}): {check.asset}: {check.name}. {check.description}", err=True)
+        click.echo(f"check failed ({check.severity}): {check.asset}: {check.name}. {check.description}", err=True)
     if not outcome.success:
         reasons = "; ".join(f"{step}: {message}" for step, message in outcome.failed_steps.items())
         raise Failure(f"the run did not finish ({reasons or 'see the Dagster UI'}). Nothing half-built was published.")
