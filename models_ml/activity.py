@@ -83,6 +83,21 @@ where e.record_type in ('install', 'session', 'event', 'ad_revenue')
     and coalesce(e.environment, 'production') <> 'sandbox'
 """
 
+# An install is known with its own record, an implied one with the record that made it the first.
+_KNOWN_INSTALLS: Final = """
+create or replace temp table ml_installs as
+select
+    i.*,
+    coalesce(
+        min(a.known_us) filter (a.kind = 'i'),
+        max(a.known_us) filter (a.event_us = i.install_us),
+        any_value(i.install_us)
+    ) as install_known_us
+from ml_installs as i
+left join ml_activity as a on i.inst = a.inst
+group by all
+"""
+
 _WATERMARKS: Final = """
 select app_id, max(least(epoch_us(event_at), epoch_us(received_at)))
 from silver.stg_app_events
@@ -112,6 +127,7 @@ def load_activity(con: duckdb.DuckDBPyConnection, only: str | None = None) -> li
     """
     con.execute(_INSTALLS + (" and i.app_id = ?" if only else ""), [only] if only else [])
     con.execute(_ACTIVITY.format(backfill_us=BACKFILL_AFTER // timedelta(microseconds=1)))
+    con.execute(_KNOWN_INSTALLS)
     marks = dict(con.execute(_WATERMARKS).fetchall())
     rows = con.execute(
         """

@@ -27,7 +27,8 @@ _SUMMARY_SQL: Final = """
 with days as (
     select s.row_id, a.event_us // 86400000000 as day, sum(a.amount_micros)::double / 1e6 as usd
     from ml_spine as s
-    inner join ml_activity as a on s.inst = a.inst and a.event_us < s.as_of_us and a.known_us < s.known_by_us and a.kind = 'p'
+    inner join ml_activity as a
+        on s.inst = a.inst and a.event_us < s.as_of_us and a.known_us < s.known_by_us and a.kind = 'p'
     group by all
 ), numbered as (
     select row_id, day, usd, min(day) over (partition by row_id) as first_day from days
@@ -107,14 +108,17 @@ def fit_bgnbd(summary: Summary) -> BgNbd:
         np.column_stack([summary.frequency, summary.recency, summary.age]), axis=0, return_counts=True
     )
     x, recency, age = kinds.T
+    # Gamma functions depend on the frequency alone, of which there are few.
+    few, which = np.unique(x, return_inverse=True)
 
     def loss(logs: Array) -> float:
         r, alpha, a, b = np.exp(logs)
-        common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-        common += gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
+        by_frequency = gammaln(r + few) - gammaln(r) + r * np.log(alpha)
+        by_frequency += gammaln(a + b) + gammaln(b + few) - gammaln(b) - gammaln(a + b + few)
+        dropping = np.where(few > 0, np.log(a) - np.log(b + np.maximum(few, 1) - 1), -np.inf)
         alive = -(r + x) * np.log(alpha + age)
-        gone = np.log(a) - np.log(b + np.maximum(x, 1) - 1) - (r + x) * np.log(alpha + recency)
-        each = common + np.logaddexp(alive, np.where(x > 0, gone, -np.inf))
+        gone = dropping[which] - (r + x) * np.log(alpha + recency)
+        each = by_frequency[which] + np.logaddexp(alive, gone)
         return -float((each * counts).sum()) / float(counts.sum())
 
     return BgNbd(*_minimise(loss, [-1.0, 1.0, 0.0, 0.5]))

@@ -108,7 +108,7 @@ def evaluate_cdnow(
 ) -> Benchmark:
     """Run the benchmark on the purchases of `app_id` in the views of `con`.
 
-    With `settings` and `snapshot` the run is logged to MLflow, and found again there for the same inputs, code and seed.
+    With `settings` and `snapshot` the run is logged to MLflow, and found again there for equal inputs, code and seed.
     BenchmarkDataError when the purchases do not cover 1997-01-01 to 1998-06-30.
     """
     started = time.monotonic()
@@ -150,9 +150,7 @@ def _evaluate(
     # The file dates purchases by day: its last day is complete, no allowance for late records is due.
     limits = {app_id: AS_OF}
     sample = training.read_sample(con, limits, spine.Ahead(7 * LABEL_WEEKS), count=CUTS, step_days=STEP_DAYS)
-    model, _ = fit_value_model(
-        sample.frame, sample.labels.revenue, params=params, root_seed=seed, name="cdnow_w13"
-    )
+    model, _ = fit_value_model(sample.frame, sample.labels.revenue, params=params, root_seed=seed, name="cdnow_w13")
     spine.build_spine(con, [spine.Cut(app_id, AS_OF)], spine.Ahead(7 * WEEKS))
     frame, summary = read_features(con), btyd.read_summary(con)
     buying, spending = btyd.fit_bgnbd(summary), btyd.fit_gamma_gamma(summary)
@@ -194,7 +192,9 @@ def _require_data(con: duckdb.DuckDBPyConnection, app_id: str) -> None:
         raise BenchmarkDataError(f"app {app_id} has no purchases in the lake: import the CDNOW file first")
     last_day = AS_OF + timedelta(days=7 * WEEKS - 1)
     if apps[app_id].watermark < last_day:
-        raise BenchmarkDataError(f"purchases of {app_id} end on {apps[app_id].watermark:%Y-%m-%d}, not {last_day:%Y-%m-%d}")
+        raise BenchmarkDataError(
+            f"purchases of {app_id} end on {apps[app_id].watermark:%Y-%m-%d}, not {last_day:%Y-%m-%d}"
+        )
     first = con.execute("select min(install_us) from ml_installs").fetchone()
     if first is not None and from_us(first[0]) > AS_OF - timedelta(weeks=LABEL_WEEKS):
         raise BenchmarkDataError(f"purchases of {app_id} begin on {from_us(first[0]):%Y-%m-%d}, too late to learn from")
@@ -225,7 +225,9 @@ def _row(
 def _bars(rows: Sequence[Row], covered: float) -> list[Bar]:
     ours, spend, classic = rows[0], rows[1], rows[2]
     values = (ours.ngini, ours.bias, ours.decile_mape, ours.churn_auc, ours.churn_ece, spend.ngini, classic.bias)
-    ngini, bias, mape, auc, ece, naive_ngini, classic_bias = (float(v) if v is not None else float("nan") for v in values)
+    ngini, bias, mape, auc, ece, naive_ngini, classic_bias = (
+        float(v) if v is not None else float("nan") for v in values
+    )
     return [
         Bar("nGini", ">= 0.700", ngini, ngini >= 0.700, is_suspicious=ngini > 0.745),
         Bar("bias", "within 15 %", bias, abs(bias) <= 0.15),

@@ -4,8 +4,8 @@ Belongs here: who counts as active and as gone, the evaluation and the call of t
 itself (`churn_model`), scoring (`scoring`).
 
 A user is scored if active (session, in-app event or purchase) in the last 14 days before `as_of`, and has churned if
-nothing of the kind follows in [as_of, as_of + 14 days). Apps without sessions are left out: two silent weeks say nothing
-about a shop whose customers buy twice a year.
+nothing of the kind follows in [as_of, as_of + 14 days). Apps without sessions are left out: two silent weeks say
+nothing about a shop whose customers buy twice a year.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models_ml.boosting import BoostingParams
 from models_ml.churn_model import ChurnModel, fit_churn_model
 from models_ml.model_card import CHURN_LIMITS, Card, render
 from models_ml.results import TrainingResult
-from models_ml.tracking import CHAMPION, ModelStore, Record
+from models_ml.tracking import ModelStore, Record
 
 if TYPE_CHECKING:
     import duckdb
@@ -119,9 +119,7 @@ def _train(
     if reason:
         return training.skipped(plan, reason, started)
     churned = _churned(sample)
-    model, chance = fit_churn_model(
-        sample.frame, churned, params=params, root_seed=plan.seed, name=plan.model_name
-    )
+    model, chance = fit_churn_model(sample.frame, churned, params=params, root_seed=plan.seed, name=plan.model_name)
     naive = baselines.silence(sample.frame, sample.frame, churned)
     evaluations = [Evaluation("oof", sample.frame, churned, chance, naive)]
     later = _time_split(con, limits, ahead, params, plan)
@@ -195,7 +193,7 @@ def _time_split(
 
 def _contest(store: ModelStore, name: str, ours: Evaluation) -> gate.Contest | None:
     """Our out-of-fold chances against the champion's, on rows whose labels the champion cannot have seen."""
-    stored = store.by_alias(name, CHAMPION)
+    stored, _ = store.champion(name)
     if stored is None:
         return None
     new = (ours.frame["label_end_us"] > training.trained_until(stored)).to_numpy()
@@ -218,8 +216,8 @@ def _measures(split: str, churned: Array, chance: Array) -> dict[str, float]:
 def _card(plan: training.Plan) -> Card:
     return Card(
         name=plan.model_name,
-        predicts=f"Chance that an active user shows no session, event or purchase in the next {plan.horizon_days} days. "
-        "LightGBM classifiers by fold of users, calibrated by a sigmoid.",
+        predicts=f"Chance that an active user shows no session, event or purchase in the next "
+        f"{plan.horizon_days} days. LightGBM classifiers by fold of users, calibrated by a sigmoid.",
         label=f"no activity in [as_of, as_of + {plan.horizon_days} days), mature one day before the watermark",
         population=f"users active in the last {ACTIVE_DAYS} days before as_of, several as_of dates stacked",
         excluded=("apps without session records", "uninstalls", "ad revenue as a sign of activity", "sandbox records"),

@@ -1,6 +1,7 @@
 """The churn model: fold members of one classifier, their mean, and a sigmoid fitted on out-of-fold scores.
 
-Belongs here: fit, prediction, reasons, JSON form. Does not belong here: who is scored (`churn`), the registry (`tracking`).
+Belongs here: fit, prediction, reasons, JSON form. Does not belong here: who is scored (`churn`),
+the registry (`tracking`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models_ml.boosting import (
     BoostingParams,
+    bin_rows,
     booster_from_text,
     booster_text,
     contributions,
@@ -51,7 +53,7 @@ class ChurnModel:
         return calibrated
 
     def reasons(self, frame: pd.DataFrame, top: int = 3) -> list[str]:
-        """By row the `top` features that raise the risk most, as `name=value` joined by `; ` (empty if none raises it)."""
+        """By row the `top` features that raise the risk most, as `name=value` joined by `; `; empty if none does."""
         import numpy as np
 
         rows, names = self.encoding.matrix(frame), self.encoding.names
@@ -84,24 +86,25 @@ class ChurnModel:
 def fit_churn_model(
     frame: pd.DataFrame, churned: Array, *, params: BoostingParams, root_seed: int, name: str
 ) -> tuple[ChurnModel, Array]:
-    """The model and its out-of-fold calibrated chances; `churned` is 1.0 or 0.0 by row. ValueError on one class only."""
+    """The model and its out-of-fold calibrated chances; `churned` is 1.0 or 0.0. ValueError on one class only."""
     import numpy as np
 
     if churned.min() == churned.max():
         raise ValueError(f"{name}: all labels are {churned.min():.0f}, nothing to tell apart")
     encoding = fit_encoding(frame)
     rows = encoding.matrix(frame)
+    binned = bin_rows(rows, encoding.category_indexes)
     folds = user_folds(frame["app_id"], frame["install_id"], FOLDS)
     raw, members = np.zeros(len(rows)), []
     for fold in np.unique(folds):
         held = folds == fold
         member = fit_booster(
             "binary",
-            rows[~held],
-            churned[~held],
+            binned,
+            ~held,
+            churned,
             params=params,
             seed=derive_seed(root_seed, name, int(fold)),
-            categories=encoding.category_indexes,
         )
         raw[held] = predict(member, rows[held])
         members.append(member)

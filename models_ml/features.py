@@ -1,10 +1,10 @@
-"""The features of a spine: one SQL statement for training and scoring alike, all numbers exact before the last division.
+"""The features of a spine: one SQL statement for training and scoring alike, numbers exact before the last division.
 
 Belongs here: feature definitions and their order. Does not belong here: labels and populations (`spine`), when a row
 counts as known (`activity`), anything fitted on data: categories are encoded in `encoding`.
 
 Sums are taken over integers (micros, seconds, microseconds), so that neither thread count nor row order can move a
-bit. Ages and recencies are days before `as_of`. Windows look back from `as_of`; "first" windows look on from the install.
+bit. Ages and recencies are days before `as_of`. Windows look back from `as_of`, "first" windows on from the install.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ def _use_sql() -> str:
         f"bit_count(coalesce(bit_or({day_bit}) filter {_where(active)}, 0) & {2**days - 1}) as active_days_{days}d"
         for days in (7, 14, 28, 62)
     ]
-    columns += [
-        f"count(*) filter {_where(session, _first(days))} as sessions_first_{days}d" for days in _FIRST_DAYS
-    ]
+    columns += [f"count(*) filter {_where(session, _first(days))} as sessions_first_{days}d" for days in _FIRST_DAYS]
     return ",\n    ".join(columns)
 
 

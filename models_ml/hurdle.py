@@ -14,8 +14,6 @@ from models_ml.boosting import BoostingParams, booster_from_text, booster_text, 
 from models_ml.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
 MIN_PAYERS: Final = 60
 _GRID: Final = 201
+_POWERS: Final = (0.7, 1.4)  # beyond, the boosters have failed and no curve mends them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +36,13 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Hurdle:
-    """Pairs (chance, amount) of boosters, one by fold; `factor` makes out-of-fold totals right; `ratios` is the
-    quantile function (on an even grid of 0..1) of actual over expected amount among payers."""
+    """Pairs (chance, amount) of boosters, one by fold. Expected revenue is factor x (chance x amount)^power, fitted so
+    that out-of-fold totals are right; `ratios` is the quantile function (on an even grid of 0..1) of actual over
+    expected amount among payers."""
 
     pairs: tuple[tuple[Any, Any], ...]
     factor: float
+    power: float
     ratios: tuple[float, ...]
 
     def forecast(self, rows: Array, stretch: float = 1.0) -> Forecast:
@@ -54,7 +55,7 @@ class Hurdle:
 
     def assemble(self, chance: Array, amount: Array, stretch: float = 1.0) -> Forecast:
         """Forecast from uncalibrated scores. Over a longer window (stretch h) the chance p becomes 1 - (1 - p)^h."""
-        expected = chance * amount * self.factor * stretch
+        expected = self.factor * (chance * amount) ** self.power * stretch
         paying = 1 - (1 - chance) ** stretch
         low, high = (self._quantile(level, paying, expected) for level in (0.1, 0.9))
         return Forecast(paying, expected, low, high)
@@ -71,28 +72,30 @@ class Hurdle:
         return {
             "pairs": [[booster_text(chance), booster_text(amount)] for chance, amount in self.pairs],
             "factor": self.factor,
+            "power": self.power,
             "ratios": list(self.ratios),
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Hurdle:
         pairs = tuple((booster_from_text(chance), booster_from_text(amount)) for chance, amount in stored["pairs"])
-        return cls(pairs, stored["factor"], tuple(stored["ratios"]))
+        return cls(pairs, stored["factor"], stored["power"], tuple(stored["ratios"]))
 
 
 def fit_hurdle(
     rows: Array,
+    binned: Any,
     revenue: Array,
     folds: NDArray[np.int64],
     *,
     params: BoostingParams,
     root_seed: int,
     name: str,
-    categories: Sequence[int] = (),
 ) -> tuple[Hurdle, Forecast]:
     """The model and its out-of-fold forecast of `revenue` (USD, refunds below zero count as none).
 
-    ValueError when fewer than MIN_PAYERS rows paid: nothing can be learnt about amounts then.
+    `binned` is `boosting.bin_rows` of `rows`. ValueError when fewer than MIN_PAYERS rows paid: nothing can be learnt
+    about amounts then.
     """
     import numpy as np
 
@@ -107,11 +110,11 @@ def fit_hurdle(
         pair = tuple(
             fit_booster(
                 objective,
-                rows[chosen],
-                target[chosen],
+                binned,
+                chosen,
+                target,
                 params=params,
                 seed=derive_seed(root_seed, name, objective, int(fold)),
-                categories=categories,
             )
             for objective, chosen, target in (
                 ("binary", seen, (revenue > 0).astype(np.float64)),
@@ -120,9 +123,29 @@ def fit_hurdle(
         )
         chance[held], amount[held] = (predict(booster, rows[held]) for booster in pair)
         pairs.append((pair[0], pair[1]))
-    factor = float(revenue.sum() / (chance * amount).sum())
+    factor, power = _calibrate(chance * amount, revenue)
     payers = revenue > 0
-    ratio = revenue[payers] / (amount[payers] * factor)
+    ratio = (revenue * chance)[payers] / (factor * (chance * amount)[payers] ** power)
     ratios = np.quantile(ratio, np.linspace(0, 1, _GRID))
-    hurdle = Hurdle(tuple(pairs), factor, tuple(float(r) for r in ratios))
+    hurdle = Hurdle(tuple(pairs), factor, power, tuple(float(r) for r in ratios))
     return hurdle, hurdle.assemble(chance, amount)
+
+
+def _calibrate(score: Array, revenue: Array) -> tuple[float, float]:
+    """Factor and power of the Poisson regression of revenue on log(score): the total comes out exactly right, and
+    scores that hardly tell users apart, or exaggerate, are spread or drawn together."""
+    import numpy as np
+
+    logs = np.log(score)
+    centre = float(np.average(logs, weights=score))
+    design = np.column_stack([np.ones(len(score)), logs - centre])
+    weights = np.array([np.log(revenue.sum() / score.sum()) + centre, 1.0])
+    for _ in range(50):
+        mean = np.exp(design @ weights)
+        step = np.linalg.solve(design.T @ (design * mean[:, None]), design.T @ (revenue - mean))
+        weights = weights + np.clip(step, -0.5, 0.5)
+        if np.abs(step).max() < 1e-12:
+            break
+    power = float(np.clip(weights[1], *_POWERS))
+    shaped = score**power
+    return float(revenue.sum() / shaped.sum()), power

@@ -21,7 +21,7 @@ from models_ml.boosting import BoostingParams
 from models_ml.hurdle import MIN_PAYERS
 from models_ml.model_card import LTV_LIMITS, Card, render
 from models_ml.results import TrainingResult
-from models_ml.tracking import CHAMPION, ModelStore, Record
+from models_ml.tracking import ModelStore, Record
 from models_ml.value_model import ValueModel, fit_value_model
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ class Evaluation:
 
     def by_partner(self) -> pd.DataFrame:
         """Table by partner and platform: rows, actual and predicted revenue (USD)."""
-        table = self.frame[["platform", "partner"]].fillna("unknown").assign(
-            rows=1, actual_usd=self.actual, predicted_usd=self.expected
+        table = (
+            self.frame[["platform", "partner"]]
+            .fillna("unknown")
+            .assign(rows=1, actual_usd=self.actual, predicted_usd=self.expected)
         )
         return table.groupby(["platform", "partner"], as_index=False).sum()
 
@@ -184,22 +186,22 @@ def _time_split(
     if _too_little(past, window.days):
         return None
     future = training.read_sample(con, limits, window, count=1, step_days=0)
+    # In a young world the training side has no old installs yet; trees cannot speak about ages they never saw.
+    future = future.where(future.frame["age_days"] <= past.frame["age_days"].max())
     if _too_little(future, window.days):
         return None
     model, _ = fit_value_model(
         past.frame, past.labels.revenue, params=params, root_seed=plan.seed, name=f"{plan.model_name}/split"
     )
     forecast = model.forecast(future.frame)
-    naive = baselines.scaled(
-        baselines.past_spend(future.frame), baselines.past_spend(past.frame), _total(past)
-    )
+    naive = baselines.scaled(baselines.past_spend(future.frame), baselines.past_spend(past.frame), _total(past))
     actual = _total(future)
     return Evaluation("test", future.frame, actual, forecast.expected, forecast.low, forecast.high, naive)
 
 
 def _contest(store: ModelStore, name: str, ours: Evaluation) -> gate.Contest | None:
     """Our out-of-fold forecast against the champion's, on rows whose labels the champion cannot have seen."""
-    stored = store.by_alias(name, CHAMPION)
+    stored, _ = store.champion(name)
     if stored is None:
         return None
     new = (ours.frame["label_end_us"] > training.trained_until(stored)).to_numpy()
@@ -213,7 +215,8 @@ def _total(sample: training.Sample) -> Array:
     """Revenue of all kinds, also of those too rare for a hurdle of their own; refunds below zero count as none."""
     import numpy as np
 
-    return np.maximum(np.sum(list(sample.labels.revenue.values()), axis=0), 0.0)
+    total: Array = np.maximum(np.sum(list(sample.labels.revenue.values()), axis=0), 0.0)
+    return total
 
 
 def _channel(frame: pd.DataFrame) -> NDArray[np.object_]:

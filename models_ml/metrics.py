@@ -47,7 +47,7 @@ def bias(actual: Array, predicted: Array) -> float:
 
 
 def decile_mape(actual: Array, predicted: Array, *, seed: int = 0) -> float:
-    """Mean relative error of the mean over ten equally large groups by prediction; groups without revenue are left out."""
+    """Mean relative error of the mean over ten equal groups by prediction; groups without revenue are left out."""
     import numpy as np
 
     groups = np.array_split(_descending(predicted, seed), 10)

@@ -1,7 +1,7 @@
 """The form in which a model lies in the MLflow registry: one pyfunc that holds members and calibration together.
 
-Belongs here: the class MLflow pickles (by reference) and the JSON file beside it. Imported inside functions only, as it
-imports MLflow.
+Belongs here: the class behind the registered model and the JSON file beside it. MLflow stores this source file and runs
+it when a model is loaded, so nothing is pickled. Imported inside functions only, as it imports MLflow.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import mlflow.models
 import mlflow.pyfunc
 
 from models_ml.churn_model import ChurnModel
@@ -37,9 +38,7 @@ class Predictor(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # the base cl
         if isinstance(self.model, ChurnModel):
             return pd.DataFrame({"churn_probability": self.model.chance(model_input)})
         forecast = self.model.forecast(model_input)
-        return pd.DataFrame(
-            {"expected_usd": forecast.expected, "low_usd": forecast.low, "high_usd": forecast.high}
-        )
+        return pd.DataFrame({"expected_usd": forecast.expected, "low_usd": forecast.low, "high_usd": forecast.high})
 
 
 def save_model(model: ValueModel | ChurnModel, file: Path) -> None:
@@ -52,3 +51,6 @@ def load_model(file: Path) -> ValueModel | ChurnModel:
     stored = json.loads(file.read_text(encoding="utf-8"))
     model: ValueModel | ChurnModel = _TYPES[stored["type"]].from_json(stored)  # type: ignore[attr-defined]
     return model
+
+
+mlflow.models.set_model(Predictor())

@@ -18,7 +18,7 @@ from models_ml.activity import App, load_activity, to_us
 from models_ml.churn_model import ChurnModel
 from models_ml.features import FEATURE_VERSION, read_features
 from models_ml.results import ScoringResult
-from models_ml.tracking import CHAMPION, ModelStore, StoredModel, delta_tags
+from models_ml.tracking import ModelStore, StoredModel, delta_tags
 from models_ml.value_model import ValueModel
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ select
     make_timestamptz(o.as_of_us),
     {horizon},
     greatest(o.micros::double / 1e6 + coalesce(f.expected, 0), 0),
-    greatest(o.micros::double / 1e6 + coalesce(f.low, 0), 0),
-    greatest(o.micros::double / 1e6 + coalesce(f.high, 0), 0),
+    greatest(o.micros::double / 1e6 + coalesce(least(f.low, f.expected), 0), 0),
+    greatest(o.micros::double / 1e6 + coalesce(greatest(f.high, f.expected), 0), 0),
     (o.micros::decimal(18, 0) * 0.000001::decimal(7, 6))::decimal(18, 6),
     '{name}', {version}, '{features}', '{run_id}'
 from observed as o
@@ -91,9 +91,9 @@ def score_ltv(
     models: dict[int, int] = {}
     notes = []
     for horizon in sorted(horizons):
-        stored = store.by_alias(f"{ltv.TASK}_d{horizon}", CHAMPION)
+        stored, note = store.champion(f"{ltv.TASK}_d{horizon}")
         if stored is None:
-            notes.append(f"{ltv.TASK}_d{horizon} has no champion")
+            notes.append(note)
             continue
         model = store.load(stored)
         assert isinstance(model, ValueModel), f"{stored.name} holds another kind of model"
@@ -121,9 +121,9 @@ def score_churn(
     store, lake = ModelStore(settings), lake or Lake(settings.lake, settings.storage_options)
     apps = churn.session_apps(load_activity(con))
     con.execute(f"create or replace temp table ml_predictions ({_CHURN_COLUMNS})")
-    stored = store.by_alias(f"{churn.TASK}_d{horizon_days}", CHAMPION)
+    stored, note = store.champion(f"{churn.TASK}_d{horizon_days}")
     models: dict[int, int] = {}
-    notes = [] if stored else [f"{churn.TASK}_d{horizon_days} has no champion"]
+    notes = [note] if note else []
     cuts = [spine.Cut(app.app_id, app.as_of, is_now=True) for app in apps]
     if stored is not None and spine.build_spine(con, cuts, churn.window(horizon_days)):
         model = store.load(stored)
@@ -160,9 +160,7 @@ def _forecast_open(con: duckdb.DuckDBPyConnection, apps: Sequence[App], horizon:
         return
     frame: pd.DataFrame = read_features(con)
     forecast = model.forecast(frame)
-    rest = frame[["app_id", "install_id"]].assign(
-        expected=forecast.expected, low=forecast.low, high=forecast.high
-    )
+    rest = frame[["app_id", "install_id"]].assign(expected=forecast.expected, low=forecast.low, high=forecast.high)
     con.register("ml_rest", rest)
     con.execute("insert into ml_forecast select app_id, install_id, expected, low, high from ml_rest")
     con.unregister("ml_rest")
@@ -192,9 +190,7 @@ def _write(
     started: float,
 ) -> ScoringResult:
     """Replace the table unless it already holds exactly these rows."""
-    rows: pa.Table = con.sql(
-        "select * from ml_predictions order by app_id, install_id, horizon_days"
-    ).to_arrow_table()
+    rows: pa.Table = con.sql("select * from ml_predictions order by app_id, install_id, horizon_days").to_arrow_table()
     versions = training.input_versions(snapshot)
     is_changed = not _holds(con, lake, table)
     if is_changed:

@@ -1,9 +1,9 @@
 """Who is predicted at which instant, and what came true afterwards: spines, labels and their maturity.
 
-Belongs here: the choice of rows (app, install, as_of), the label windows, the cut dates. Does not belong here: features.
+Belongs here: the choice of rows (app, install, as_of), the label windows, the cut dates. Not here: features.
 
-A spine row exists only for installs of which at least one record was known before `as_of`. A label counts what happened
-in [as_of, label_end) by event time. A labelled row is *mature* when `label_end` plus the allowance for late records is not
+A spine row exists only for installs that were known before `as_of` themselves. A label counts what happened in
+[as_of, label_end) by event time. A labelled row is *mature* when `label_end` plus the allowance for late records is not
 after the app's watermark; immature rows never reach training.
 """
 
@@ -66,7 +66,8 @@ create or replace temp table ml_spine as
 with known as (
     select c.app_id, c.as_of_us, a.inst, max(a.event_us) filter (a.kind <> 'a') as last_active_us
     from ml_cuts as c
-    inner join ml_installs as i on c.app_id = i.app_id and i.install_us < c.as_of_us
+    inner join ml_installs as i
+        on c.app_id = i.app_id and i.install_us < c.as_of_us and i.install_known_us < c.known_by_us
     inner join ml_activity as a on i.inst = a.inst and a.event_us < c.as_of_us and a.known_us < c.known_by_us
     group by c.app_id, c.as_of_us, a.inst
 )

@@ -1,6 +1,7 @@
 """MLflow as this project uses it: where its store lies, how a trained model is logged, found, promoted and loaded.
 
-Belongs here: every call of MLflow but the pickled class (`predictor`). Does not belong here: deciding on promotion (`gate`).
+Belongs here: every call of MLflow but the class behind a registered model (`predictor`). Does not belong here:
+deciding on promotion (`gate`).
 
 One registered model per (task, horizon). Aliases: `challenger` is the newest, `champion` the newest that passed the
 gate, `previous` the champion before. Every run and model version carries the tags `delta.<table>.version` of all
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from models_ml.features import FEATURE_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +69,9 @@ class ModelStore:
     """The MLflow store of one home: sqlite file and artefact folder below it, unless a tracking URI is set."""
 
     def __init__(self, settings: Settings) -> None:
+        import os
+
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
         import mlflow
 
         # Its chatter about migrations and new versions would drown a pipeline's log.
@@ -105,6 +111,16 @@ class ModelStore:
                 return None
             raise
 
+    def champion(self, name: str) -> tuple[StoredModel | None, str]:
+        """The champion if this code can feed it, or None and why not."""
+        stored = self.by_alias(name, CHAMPION)
+        if stored is None:
+            return None, f"{name} has no champion"
+        if stored.tags.get("feature_version") != FEATURE_VERSION:
+            made = stored.tags.get("feature_version")
+            return None, f"{name} champion reads feature version {made}, this code makes {FEATURE_VERSION}"
+        return stored, ""
+
     def load(self, stored: StoredModel) -> ValueModel | ChurnModel:
         """The model inside the registered pyfunc."""
         import mlflow
@@ -114,10 +130,8 @@ class ModelStore:
         model: ValueModel | ChurnModel = loaded.unwrap_python_model().model
         return model
 
-    def register(
-        self, name: str, model: ValueModel | ChurnModel, record: Record, sample: pd.DataFrame
-    ) -> StoredModel:
-        """Log one run with its model and register it as the new challenger. `sample`: a few feature rows for the signature."""
+    def register(self, name: str, model: ValueModel | ChurnModel, record: Record, sample: pd.DataFrame) -> StoredModel:
+        """Log one run with its model, registered as the challenger. `sample`: some feature rows for the signature."""
         import mlflow
 
         with _quiet(), mlflow.start_run(experiment_id=self.experiment(name), run_name=record.tags["data_until"]) as run:
@@ -177,18 +191,18 @@ class ModelStore:
         import mlflow
         from mlflow.models import infer_signature
 
-        from models_ml.predictor import MODEL_FILE, Predictor, save_model
+        from models_ml import predictor
 
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.json"
-            save_model(model, file)
-            shell = Predictor()
+            predictor.save_model(model, file)
+            shell = predictor.Predictor()
             shell.model = model
             inputs = sample[model.encoding.names]
             info = mlflow.pyfunc.log_model(
                 name="model",
-                python_model=Predictor(),
-                artifacts={MODEL_FILE: str(file)},
+                python_model=str(Path(predictor.__file__)),
+                artifacts={predictor.MODEL_FILE: str(file)},
                 signature=infer_signature(inputs, shell.predict(None, inputs)),
                 # Named, not inferred: inference loads the model in a fresh process and costs seconds.
                 pip_requirements=[f"{package}=={metadata.version(package)}" for package in _REQUIREMENTS],
@@ -206,7 +220,7 @@ class ModelStore:
         return str(self._client.create_model_version(name, uri, run_id=run_id, tags=record.tags).version)
 
     def _log_inputs(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """The Delta tables as MLflow datasets. Its own Delta source drops version 0, so the source is written by hand."""
+        """The Delta tables as MLflow datasets. Its own Delta source drops version 0, so ours is written by hand."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = []
@@ -239,14 +253,17 @@ def _finite(values: Mapping[str, float]) -> dict[str, float]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of artefact copies of a few kilobytes."""
+    """No progress bars for a few kilobytes, no advice about input examples (they cost seconds) and type hints."""
     import os
+    import warnings
 
     name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
     before = os.environ.get(name)
     os.environ[name] = "false"
     try:
-        yield
+        # Recorded, not filtered: MLflow sets filters of its own inside.
+        with warnings.catch_warnings(record=True):
+            yield
     finally:
         if before is None:
             del os.environ[name]

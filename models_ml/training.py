@@ -1,7 +1,7 @@
-"""What training a value and a churn model have in common: identity of a training, samples by cut date, the last steps.
+"""What training a value and a churn model have in common: identity of a training, samples by cut, the last steps.
 
-Belongs here: fingerprint and tags, reading a labelled sample, registering with the gate's verdict. Does not belong here:
-what is predicted and how it is judged (`ltv`, `churn`).
+Belongs here: fingerprint and tags, reading a labelled sample, registering with the gate's verdict. Does not belong
+here: what is predicted and how it is judged (`ltv`, `churn`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-    from lakehouse.settings import Settings
     from models_ml.churn_model import ChurnModel
     from models_ml.gate import Verdict
     from models_ml.value_model import ValueModel
@@ -71,6 +70,12 @@ class Sample:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def where(self, kept: pd.Series[bool]) -> Sample:
+        """The rows for which `kept` is true."""
+        mask = kept.to_numpy()
+        revenue = {kind: amounts[mask] for kind, amounts in self.labels.revenue.items()}
+        return Sample(self.frame[mask], spine.Labels(revenue, self.labels.is_active[mask]))
+
 
 def input_versions(snapshot: Mapping[str, int]) -> dict[str, int]:
     """The Delta versions of the tables that features and labels read. KeyError if the snapshot lacks one."""
@@ -85,7 +90,7 @@ def read_sample(
     count: int,
     step_days: int,
 ) -> Sample:
-    """Stack `count` cut dates `step_days` apart, the newest as late as mature labels allow; immature rows never enter."""
+    """Stack `count` cut dates `step_days` apart, the newest as late as mature labels allow; no immature row enters."""
     cuts = spine.inner_cuts(limits, window, count=count, step_days=step_days)
     spine.build_spine(con, cuts, window, mature_until=limits)
     return Sample(read_features(con), spine.read_labels(con))

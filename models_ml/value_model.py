@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from models_ml.boosting import BoostingParams
+from models_ml.boosting import BoostingParams, bin_rows
 from models_ml.encoding import Encoding, fit_encoding
 from models_ml.hurdle import MIN_PAYERS, Forecast, Hurdle, fit_hurdle
 from models_ml.seeds import user_folds
@@ -73,6 +73,7 @@ def fit_value_model(
 
     encoding = fit_encoding(frame)
     rows = encoding.matrix(frame)
+    binned = bin_rows(rows, encoding.category_indexes)
     folds = user_folds(frame["app_id"], frame["install_id"], FOLDS)
     hurdles, parts = {}, []
     for kind, amounts in revenue.items():
@@ -80,12 +81,12 @@ def fit_value_model(
             continue
         hurdles[kind], part = fit_hurdle(
             rows,
+            binned,
             amounts,
             folds,
             params=params,
             root_seed=root_seed,
             name=f"{name}/{kind}",
-            categories=encoding.category_indexes,
         )
         parts.append(part)
     if not hurdles:
@@ -98,7 +99,7 @@ def fit_value_model(
 
 
 def _bounds(actual: Array, forecast: Forecast) -> tuple[float, float]:
-    """Factors on the lower and the upper bound by which out-of-fold actuals stay inside 90 % of the time on each side."""
+    """Factors on lower and upper bound by which out-of-fold actuals stay inside 90 % of the time by side."""
     import numpy as np
 
     factors = []

@@ -37,7 +37,9 @@ create or replace table silver.int_installs as
         not bool_or(record_type = 'install') as is_implied,
         any_value(platform) as platform, any_value(country) as country, any_value(device_model) as device_model,
         '17' as os_version, '1.0' as app_version
-    from raw group by app_id, install_id;
+    from raw group by app_id, install_id
+    -- only the shop that never sends installs has implied ones
+    having app_id = 'cdnow' or bool_or(record_type = 'install');
 create or replace table gold.attributed_installs as
     select app_id, install_id, any_value(partner) as partner, any_value(campaign_id) as campaign_id,
         'click_id' as match_method, true as is_primary
