@@ -44,7 +44,7 @@ class LayerTranslator(DagsterDbtTranslator):
         return OWNERS
 
 
-class InstalledDbtResource(DbtCliResource):  # type: ignore[misc, unused-ignore]
+class InstalledDbtResource(DbtCliResource):
     """dbt's command line as it is installed beside this Python.
 
     The base class asks `dbt --version`, which looks up the newest release over the network, and loads an adapter for
@@ -56,7 +56,7 @@ class InstalledDbtResource(DbtCliResource):  # type: ignore[misc, unused-ignore]
     def _cli_version(self) -> Version:
         return Version(metadata.version("dbt-core"))
 
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
         return None
 
 

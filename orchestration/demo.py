@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import tomli_w
 from simulator.delivery import deliver
-from simulator.world import World, config_for, world_apps
 
 from lakehouse.apps import App, load_apps, new_write_key, save_apps, write_private
 from lakehouse.home import make_demo_secrets, prepare_home
+from lakehouse.lake import Lake
 from lakehouse.settings import Settings, load_settings
 from orchestration.demo_inputs import CDNOW_APP, SEGMENT_APP, cdnow_file, segment_calls, send_with_segment
 from orchestration.progress import Step, Steps
 from orchestration.refresh import Refresh, refresh
 from orchestration.services import Running, free_port, services
+from serving.report import Extras, render_report, summary_lines
+from simulator.world import World, config_for, world_apps
 
 _KEYS_FILE: Final = "demo-keys.toml"
 _READY_SECONDS: Final = 60
@@ -69,11 +71,11 @@ def run_demo(*, events: int, steps: Steps) -> Demo:
         problems += _missing_segment_calls(settings)
         step.note("each found once" if not problems else "not all found")
     with steps.step("Judge the value model on CDNOW"):
-        benchmark = _cdnow_benchmark(settings)
+        extras = _extras(settings, outcome)
     with steps.step("Write the report") as step:
-        report, summary = _report(settings, benchmark, outcome)
+        report = render_report(settings, extras, datetime.now(UTC), settings.home / "reports" / "demo.html")
         step.note(str(report))
-    return Demo(settings.home, report, summary, problems)
+    return Demo(settings.home, report, summary_lines(settings, extras), problems)
 
 
 class Endpoint:
@@ -161,29 +163,23 @@ def _missing_segment_calls(settings: Settings) -> list[str]:
     return problems
 
 
-def _cdnow_benchmark(settings: Settings) -> list[dict[str, Any]]:
+def _extras(settings: Settings, outcome: Refresh) -> Extras:
+    """What the report shows beside the marts: checks, reasons of rejects, and the value model on CDNOW."""
     from lakehouse.engine import connect
     from models_ml.cdnow_benchmark import evaluate_cdnow
-
-    connection = connect(settings)
-    try:
-        return [dict(row) for row in evaluate_cdnow(connection, settings)]
-    finally:
-        connection.close()
-
-
-def _report(settings: Settings, benchmark: list[dict[str, Any]], outcome: Refresh) -> tuple[Path, list[str]]:
-    from serving.report import render_report, summary_lines
-
-    from lakehouse.engine import connect
     from quality.history import latest
 
-    connection = connect(settings, layers=("meta",))
+    snapshot = Lake(settings.lake, settings.storage_options).pin()
+    connection = connect(settings, snapshot=snapshot)
     try:
-        checks = latest(connection)
+        rejects = connection.execute(
+            "select app_id, reason_code, count(*) from bronze.bronze_rejects group by all order by 3 desc, 1, 2"
+        ).fetchall()
+        return {
+            "quality": latest(connection),
+            "rejects": [{"app_id": app, "reason_code": code, "rejects": count} for app, code, count in rejects],
+            "cdnow": asdict(evaluate_cdnow(connection, snapshot=snapshot, settings=settings, app_id=CDNOW_APP)),
+            "run_id": outcome.run_id,
+        }
     finally:
         connection.close()
-    path = settings.home / "reports" / "demo.html"
-    extras = {"quality": checks, "cdnow": benchmark, "run_id": outcome.run_id}
-    render_report(settings, extras, datetime.now(UTC), path)
-    return path, summary_lines(settings, extras)

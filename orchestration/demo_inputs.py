@@ -46,9 +46,13 @@ def send_with_segment(address: str, write_key: str) -> int:
     for number in range(_USERS):
         person = f"segment-user-{number:03d}"
         at = _START + timedelta(hours=number)
-        days = (("Application Installed", 0, {}), ("Application Opened", 1, {}))
-        orders = (("Order Completed", 2, {"revenue": float(_ORDER), "currency": "USD", "order_id": f"order-{number}"}),)
-        for name, day, properties in (*days, *orders):
+        order: dict[str, object] = {"revenue": float(_ORDER), "currency": "USD", "order_id": f"order-{number}"}
+        days: tuple[tuple[str, int, dict[str, object]], ...] = (
+            ("Application Installed", 0, {}),
+            ("Application Opened", 1, {}),
+            ("Order Completed", 2, order),
+        )
+        for name, day, properties in days:
             client.track(
                 anonymous_id=person,
                 event=name,

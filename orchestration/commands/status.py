@@ -39,15 +39,10 @@ def collect(settings: Settings) -> dict[str, Any]:
         watermarks = _watermarks(connection, lake)
     finally:
         connection.close()
-    tables = [
-        {"table": table, "version": version, "rows": lake.row_count(table, version)}
-        for table, version in lake.pin(LAYERS).items()
-    ]
-    pending = [
-        row["table"]
-        for row in tables
-        if run is not None and row["table"] in run.snapshot and run.snapshot[row["table"]] < row["version"]
-    ]
+    pinned = lake.pin(LAYERS)
+    tables = [{"table": name, "version": v, "rows": lake.row_count(name, v)} for name, v in pinned.items()]
+    consumed = run.snapshot if run is not None else {}
+    pending = [name for name, version in pinned.items() if name in consumed and consumed[name] < version]
     return {
         "home": str(settings.home),
         "tables": tables,

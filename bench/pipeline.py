@@ -1,0 +1,94 @@
+"""Section `pipeline`: one day and thirty days of the simulated world, from bronze to published marts.
+
+The limit is a plain DuckDB scan that reads every column of the same bronze rows: no run can do less.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from simulator.delivery import write_files
+from simulator.world import World, WorldConfig, world_apps
+
+from lakehouse.apps import App, save_apps
+from lakehouse.home import make_demo_secrets, prepare_home
+from lakehouse.settings import Settings, load_settings
+
+EVENTS_A_DAY: Final = 16_000
+_COMMAND: Final = str(Path(sys.executable).with_name("unmogrowp"))
+
+
+def run() -> list[dict[str, Any]]:
+    """Rows for a world of thirty days built whole, then for one more day built on top."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = _home(Path(folder))
+        world = World(WorldConfig(events=30 * EVENTS_A_DAY, days=31, sized_for_days=30))
+        _land(settings, world, range(30))
+        thirty = _timed(settings, "run")
+        thirty_limit = _scan(settings)
+        _land(settings, world, [30])
+        one = _timed(settings, "run")
+        again = _timed(settings, "run")
+        return [
+            _row("thirty_days_to_published", thirty, thirty_limit),
+            _row("one_more_day_to_published", one, thirty_limit),
+            _row("nothing_new", again, thirty_limit),
+        ]
+
+
+def _home(folder: Path) -> Settings:
+    make_demo_secrets(folder)
+    settings = load_settings(dict(os.environ) | {"UNMOGROWP_HOME": str(folder)})
+    prepare_home(settings)
+    return settings
+
+
+def _land(settings: Settings, world: World, days: Any) -> None:
+    apps = tuple(App(**app) for app in world_apps(world))
+    save_apps(settings, apps)
+    folder = settings.tmp_dir / "world"
+    for file in write_files(world, folder, "ndjson", days=days):
+        _timed(settings, "import", str(file), "--mapping", "native")
+        file.unlink()
+
+
+def _timed(settings: Settings, *arguments: str) -> float:
+    started = time.monotonic()
+    environment = dict(os.environ) | {"UNMOGROWP_HOME": str(settings.home)}
+    subprocess.run([_COMMAND, *arguments], env=environment, check=True, capture_output=True)
+    return time.monotonic() - started
+
+
+def _scan(settings: Settings) -> float:
+    """Median of three cold processes that read every column of every bronze record."""
+    code = (
+        "from lakehouse.engine import connect; from lakehouse.settings import load_settings; "
+        "c = connect(load_settings(), layers=('bronze',)); "
+        "[c.execute(f'select max(hash(columns(*))) from bronze.{t}').fetchall() "
+        "for t in ('bronze_app_events', 'bronze_touchpoints', 'bronze_costs')]"
+    )
+    environment = dict(os.environ) | {"UNMOGROWP_HOME": str(settings.home)}
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+        seconds.append(time.monotonic() - started)
+    return statistics.median(seconds)
+
+
+def _row(name: str, seconds: float, limit: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": seconds,
+        "unit": "s",
+        "limit_name": "duckdb_scan_of_the_same_bronze",
+        "limit_value": limit,
+        "ratio": seconds / limit,
+    }
