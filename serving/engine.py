@@ -13,13 +13,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.settings import PREFIX, Settings
 from serving.errors import QueryError, ServingError
-from serving.readonly import Gate
+from serving.readonly import SYNTAX_ERROR, Gate
 from serving.target import (
     PUBLISHER,
     READER,
@@ -32,6 +30,10 @@ from serving.target import (
     read_owner,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNKNOWN_DATABASE: Final = 81
 # Long enough for another short command or a starting `serve`, short enough for a person who waits.
 LOCK_WAIT_S: Final = 20.0
 # Without these the engine speaks in the machine's time zone, and numbers the rows of a printed table.
@@ -96,6 +98,8 @@ class Engine:
 
     def _checked(self, sql: str, parameters: Mapping[str, Any] | None = None) -> str:
         sql = sql.strip().rstrip(";").rstrip()
+        if not sql:
+            raise QueryError("Empty query.", SYNTAX_ERROR)
         if self._gate is not None:
             self._gate.check(sql, parameters or {}, self.database)
         return sql
@@ -190,7 +194,7 @@ def open_embedded(folder: Path, options: Mapping[str, str] | None = None) -> Any
             raise ServingError(
                 f"This process has another ClickHouse folder open than {folder}: close that one first."
             ) from None
-        raise ServingError(f"The ClickHouse folder {folder} cannot be opened: {_first_line(error)}.") from None
+        raise ServingError(f"The ClickHouse folder {folder} cannot be opened: {_reason(error)}.") from None
 
 
 def _embedded(target: EmbeddedTarget, *, is_reader: bool) -> Iterator[Engine]:
@@ -242,7 +246,7 @@ def _http(target: HttpTarget, *, is_reader: bool = False) -> Iterator[Engine]:
             ) from None
         raise ServingError(
             f"ClickHouse at {target.address} cannot be reached: check {PREFIX}CLICKHOUSE_DSN and that the server runs "
-            f"({_first_line(error)})."
+            f"({_reason(error)})."
         ) from None
     if is_reader:
         client.database = target.database
@@ -266,8 +270,8 @@ def _message(error: Exception) -> str:
     text = str(error).strip()
     start = text.find("DB::Exception: ")
     text = text[start + len("DB::Exception: ") :] if start >= 0 else text
-    return re.sub(r"\s*\(for url \S+\)$", "", text)
+    return " ".join(re.sub(r"\s*\(for url \S+\)$", "", text).split())
 
 
-def _first_line(error: Exception) -> str:
-    return (_message(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _reason(error: Exception) -> str:
+    return _message(error).rstrip(".") or type(error).__name__

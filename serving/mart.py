@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from serving.errors import ServingError
 from serving.manifest import MartDocument
+from serving.sql import literal, quoted
 
 Kind = Literal["text", "integer", "decimal", "float", "boolean", "date", "instant", "list"]
 
@@ -150,19 +151,6 @@ def _date_key(schema: pa.Schema) -> str:
 def _order(columns: Sequence[Column], keys: tuple[str, ...]) -> tuple[str, ...]:
     dimensions = [c.name for c in columns if c.is_dimension and not c.is_nullable and c.name not in keys]
     return (*keys, *dimensions)[:_MAX_ORDER_BY]
-
-
-def quoted(name: str, mark: str = "`") -> str:
-    """A name in SQL; names come from our own models, so one with a quote in it is a mistake."""
-    if mark in name or "\\" in name:
-        raise ServingError(f"{name!r} cannot be the name of a table or column.")
-    return f"{mark}{name}{mark}"
-
-
-def literal(text: str) -> str:
-    """A text in ClickHouse SQL."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\0", "\\0")
-    return f"'{escaped}'"
 
 
 def _comment(text: str) -> str:

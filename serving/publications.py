@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lakehouse.settings import Settings
-from serving.engine import Engine, connect
-from serving.mart import literal, quoted
+from serving.engine import UNKNOWN_DATABASE, Engine, connect
+from serving.errors import QueryError
 from serving.readonly import STAGING_SUFFIX
+from serving.sql import literal, quoted
 from serving.target import READER
 
 TABLE: Final = "_publications"
@@ -50,7 +51,12 @@ def publications(settings: Settings) -> list[Publication]:
     if not settings.clickhouse_dsn and not settings.clickhouse_dir.is_dir():
         return []
     with connect(settings, username=READER) as engine:
-        return list(read_publications(engine).values())
+        try:
+            return list(read_publications(engine).values())
+        except QueryError as error:
+            if error.code == UNKNOWN_DATABASE:
+                return []
+            raise
 
 
 def read_publications(engine: Engine) -> dict[str, Publication]:

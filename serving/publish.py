@@ -23,9 +23,10 @@ from lakehouse.settings import Settings
 from serving.engine import Engine, connect
 from serving.errors import PublishError, QueryError, ServingError
 from serving.manifest import read_manifest
-from serving.mart import Mart, describe, quoted
+from serving.mart import Mart, describe
 from serving.publications import Publication, read_publications, switch, table_exists, write_publications
 from serving.readonly import STAGING_SUFFIX
+from serving.sql import quoted
 from serving.totals import checksum, clickhouse_sql, compare, duckdb_sql, totals_of
 
 __all__ = ["Publication", "PublishError", "ServingError", "publish_marts"]
@@ -150,7 +151,7 @@ def _publish(engine: Engine, gold: Any, lake: Lake, mart: Mart, version: int) ->
     try:
         _fill(engine, gold, lake, mart, version)
         totals = totals_of(mart)
-        expected = gold.execute(duckdb_sql(totals, mart)).fetchone()
+        expected = gold.execute(duckdb_sql(totals, mart)).fetchall()[0]
         compare(mart, totals, expected, engine.rows(clickhouse_sql(totals, engine.database, staging))[0])
     except Exception:
         engine.command(f"DROP TABLE IF EXISTS {quoted(engine.database)}.{quoted(staging)} SYNC")
@@ -160,17 +161,19 @@ def _publish(engine: Engine, gold: Any, lake: Lake, mart: Mart, version: int) ->
 
 
 def _fill(engine: Engine, gold: Any, lake: Lake, mart: Mart, version: int) -> None:
+    staging = mart.name + STAGING_SUFFIX
     folder = lake.uri(mart.source)
-    if lake.is_local and engine.sees(Path(folder)):
-        engine.command(mart.insert_from_delta_sql(engine.database, mart.name + STAGING_SUFFIX, folder, version))
-        return
-    import pyarrow as pa
+    try:
+        if lake.is_local and engine.sees(Path(folder)):
+            engine.command(mart.insert_from_delta_sql(engine.database, staging, folder, version))
+            return
+        import pyarrow as pa
 
-    for batch in gold.sql(mart.select_gold_sql()).to_arrow_reader(ARROW_BATCH_ROWS):
-        if batch.num_rows:
-            try:
-                engine.insert_arrow(mart.name + STAGING_SUFFIX, pa.Table.from_batches([batch]))
-            except QueryError as error:
-                raise ServingError(
-                    f"Mart {mart.name} was not published: ClickHouse refused its rows ({error})."
-                ) from error
+        for batch in gold.sql(mart.select_gold_sql()).to_arrow_reader(ARROW_BATCH_ROWS):
+            if batch.num_rows:
+                engine.insert_arrow(staging, pa.Table.from_batches([batch]))
+    except QueryError as error:
+        raise ServingError(
+            f"Mart {mart.name} was not published: ClickHouse refused its rows ({error}); the mart published before is "
+            "still served."
+        ) from error

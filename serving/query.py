@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from lakehouse.settings import Settings
-from serving.engine import Engine, connect
+from serving.engine import UNKNOWN_DATABASE, Engine, connect
 from serving.errors import QueryError, ServingError
 from serving.target import READER
 
 __all__ = ["QueryError", "QueryResult", "ServingError", "query_rows", "run_query"]
 
-UNKNOWN_DATABASE: Final = 81
 _FORMATS: Final = {"table": "PrettySpaceNoEscapesMonoBlock", "json": "JSONEachRow"}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
@@ -60,10 +61,10 @@ _REFUSED_FUNCTIONS: Final = frozenset(
         *("file", "python", "eval", "executable", "sleep", "sleepeachrow", "fuzzquery", "logtrace", "getmacro"),
         *("hostname", "fqdn", "fullhostname", "getserversetting", "getserverport", "tcpport", "serveruuid"),
         *("getoskernelversion", "displayname", "showcertificate", "zookeepersessionuptime", "catboostevaluate"),
-        *("demangle", "buildid", "currentrequesturl", "joinget", "joingetornull"),
+        *("demangle", "buildid", "currentrequesturl", "joinget", "joingetornull", "hascolumnintable"),
     }
 )
-_REFUSED_PREFIXES: Final = ("filesystem", "addressto", "ai")
+_REFUSED_PREFIXES: Final = ("filesystem", "addressto", "ai", "dict")
 # A table function may stand where a value does (`x in url(..)`), and there the tree calls it a plain function.
 _TABLE_FUNCTIONS_ONLY: Final = """
     SELECT lower(name) FROM system.table_functions WHERE lower(name) NOT IN (SELECT lower(name) FROM system.functions)
@@ -89,7 +90,24 @@ _PARAMETER: Final = re.compile(r"\{(\w+)\s*:")
 _ODD_NAME: Final = re.compile(r"`[^`]*[\\\n][^`]*`")
 _NODE: Final = re.compile(r"^( *)(\S+)(?: (.*))?$")
 _REMARK: Final = re.compile(r" ?\((?:alias |children \d+\)).*$", re.DOTALL)
+_IN_FUNCTION: Final = re.compile(r"^(?:global)?(?:not)?(?:null)?in(?:ignoreset)?$", re.IGNORECASE)
 _FUNCTION_NAME: Final = re.compile(r"^\w+$")
+
+
+@dataclass(slots=True)
+class _Node:
+    """A line of the engine's syntax tree: what it is, its text, and how many children have been seen."""
+
+    kind: str
+    text: str
+    children: int = 0
+
+
+def _is_table_after_in(path: list[_Node]) -> bool:
+    """Whether the last node is the table of `x IN table`, which the tree calls a plain identifier."""
+    if len(path) < 3 or path[-2].kind != "ExpressionList" or path[-3].kind != "Function":
+        return False
+    return path[-2].children == 2 and _IN_FUNCTION.match(path[-3].text) is not None
 
 
 class Gate:
@@ -152,33 +170,31 @@ class Gate:
             raise QueryError(f"Not allowed to read database {database}.", ACCESS_DENIED)
 
     def _check_tree(self, tree: str, database: str) -> None:
-        path: list[str] = []
+        path: list[_Node] = []
         for line in tree.splitlines():
             found = _NODE.match(line)
             if found is None:
                 continue
-            depth, kind = len(found.group(1)), found.group(2)
-            text = _REMARK.sub("", found.group(3) or "")
+            depth = len(found.group(1))
             del path[depth:]
-            parent = path[-1] if path else ""
-            self._check_node(kind, text, parent, depth, database)
-            path.append(kind)
+            if path:
+                path[-1].children += 1
+            path.append(_Node(found.group(2), _REMARK.sub("", found.group(3) or "")))
+            self._check_node(path, depth, database)
 
-    def _check_node(self, kind: str, text: str, parent: str, depth: int, database: str) -> None:
-        if depth == 0 and kind not in _READING_STATEMENTS:
+    def _check_node(self, path: list[_Node], depth: int, database: str) -> None:
+        node, parent = path[-1], path[-2] if len(path) > 1 else _Node("", "")
+        if depth == 0 and node.kind not in _READING_STATEMENTS:
             raise QueryError("Cannot execute query in readonly mode.", READONLY)
-        if parent == "Explain" and kind not in _READING_BELOW_EXPLAIN and kind != "Set":
+        if parent.kind == "Explain" and node.kind not in _READING_BELOW_EXPLAIN and node.kind != "Set":
             raise QueryError("Only a SELECT can be explained.", READONLY)
-        if kind == "Function":
-            self._check_function(text, is_table=parent == "TableExpression")
-        elif kind == "ColumnsApplyTransformer":
+        if node.kind == "Function":
+            self._check_function(node.text, is_table=parent.kind == "TableExpression")
+        elif node.kind == "ColumnsApplyTransformer":
             # The tree does not say which function it applies.
             raise QueryError("APPLY is not allowed.", ACCESS_DENIED)
-        elif kind == "TableIdentifier":
-            self._check_table(text, database)
-        elif kind == "Identifier" and text.split(".")[0] == "system":
-            # `x IN system.users` reads a table that the tree calls a plain identifier.
-            self._check_table(text, database)
+        elif node.kind == "TableIdentifier" or (node.kind == "Identifier" and _is_table_after_in(path)):
+            self._check_table(node.text, database)
 
     def _check_table(self, name: str, database: str) -> None:
         schema, _, table = name.rpartition(".")

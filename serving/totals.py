@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import Any
 
 from serving.errors import PublishError
-from serving.mart import SCOPE_KEY, Column, Mart, quoted
+from serving.mart import SCOPE_KEY, Column, Mart
+from serving.sql import quoted
 
 # A float's sum depends on the order of adding. floor(x * 2**32) is an exact integer, and sums of integers do not.
 _SCALE = "pow(2, 32)"
@@ -129,8 +130,13 @@ def _instant_totals(name: str, c: str, d: str) -> list[Total]:
 def _text_totals(column: Column, c: str, d: str) -> list[Total]:
     totals = [_integer_sum(f"bytes in {column.name}", f"length({c})", f"strlen({d})")]
     if column.is_dimension or column.name == SCOPE_KEY:
-        distinct = f"toString(uniqExact({c}))", f"cast(count(distinct {d}) as varchar)"
-        totals.append(Total(f"distinct values of {column.name}", *distinct))
+        totals.append(
+            Total(
+                f"distinct values of {column.name}",
+                f"lower(hex(MD5(arrayStringConcat(arraySort(groupUniqArray({c})), '\\n'))))",
+                f"md5(coalesce(string_agg(distinct {d}, chr(10) order by {d}), ''))",
+            )
+        )
     return totals
 
 

@@ -19,8 +19,8 @@ from urllib.parse import urlencode
 
 from serving.engine import HANDLE_OPTIONS, is_locked
 from serving.errors import QueryError, ServingError
-from serving.mart import literal, quoted
 from serving.readonly import Gate
+from serving.sql import literal, quoted
 
 _SETTING_NAME: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _CODE: Final = re.compile(r"Code: (\d+)\.")
