@@ -58,6 +58,10 @@ def compact(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if value % 1 else f"{int(value)}"
 
 
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def words(code: Any) -> str:
     """A code as words: lost_to_later_touch as 'lost to later touch'."""
     return str(code).replace("_", " ")

@@ -23,40 +23,40 @@ select app_id, min(install_date) as first_install, max(install_date) as last_ins
 from attributed_installs where is_primary group by app_id order by installs desc, app_id
 """
 _SPEND: Final = """
-select app_id, sum(cost_usd) as cost_usd, sum(impressions) as impressions, sum(clicks) as clicks
+select app_id, sum(cost_usd) as cost, sum(impressions) as views, sum(clicks) as hits
 from campaign_daily group by app_id order by app_id
 """
 _REVENUE: Final = """
-select app_id, sum(revenue_usd) as revenue_usd, max(addDays(install_date, day_n)) as complete_until
+select app_id, sum(revenue_usd) as revenue, max(addDays(install_date, day_n)) as complete_until
 from cohort_revenue where day_clock = 'calendar' and mature_installs > 0 group by app_id order by app_id
 """
 _INGESTION: Final = """
-select app_id, sum(received) as received, sum(accepted) as accepted, sum(rejected) as rejected,
-       sum(duplicates) as duplicates, min(ingest_date) as first_day, max(ingest_date) as last_day
-from ingestion_daily group by app_id order by received desc, app_id
+select app_id, sum(received) as received_count, sum(accepted) as accepted_count, sum(rejected) as rejected_count,
+       sum(duplicates) as duplicate_count, min(ingest_date) as first_day, max(ingest_date) as last_day
+from ingestion_daily group by app_id order by received_count desc, app_id
 """
 _CAMPAIGNS: Final = """
-select app_id, partner, campaign_id, max(coalesce(campaign_name, '')) as campaign_name, sum(cost_usd) as cost_usd,
-       sum(installs) as installs, sum(ecpi_cost_usd) as ecpi_cost, sum(ecpi_installs) as ecpi_installs,
+select app_id, partner, campaign_id, max(coalesce(campaign_name, '')) as name, sum(cost_usd) as cost,
+       sum(installs) as install_count, sum(ecpi_cost_usd) as ecpi_cost, sum(ecpi_installs) as ecpi_count,
        sum(roas_d0_revenue_usd) as d0_revenue, sum(roas_d0_cost_usd) as d0_cost,
        sum(roas_d7_revenue_usd) as d7_revenue, sum(roas_d7_cost_usd) as d7_cost,
        sum(roas_d30_revenue_usd) as d30_revenue, sum(roas_d30_cost_usd) as d30_cost
 from campaign_daily where partner != 'organic'
-group by app_id, partner, campaign_id having sum(cost_usd) > 0
-order by cost_usd desc, app_id, partner, campaign_id limit {limit}
+group by app_id, partner, campaign_id having cost > 0
+order by cost desc, app_id, partner, campaign_id limit {limit}
 """
 _LTV: Final = """
-select p.app_id as app_id, p.partner as partner, p.campaign_id as campaign_id, p.campaign_name as campaign_name,
+select p.app_id as app_id, p.partner as partner, p.campaign_id as campaign_id, p.name as name,
        p.horizon_days as horizon_days, p.scored as scored, p.predicted_usd as predicted_usd,
-       p.observed_usd as observed_usd, r.mature_installs as mature_installs, r.mature_usd as mature_usd
+       p.observed_usd as observed_usd, r.mature_count as mature_count, r.mature_usd as mature_usd
 from (
-    select app_id, partner, campaign_id, horizon_days, max(coalesce(campaign_name, '')) as campaign_name,
+    select app_id, partner, campaign_id, horizon_days, max(coalesce(campaign_name, '')) as name,
            sum(scored_installs) as scored, sum(predicted_ltv_usd) as predicted_usd,
            sum(observed_revenue_usd) as observed_usd
     from predicted_ltv_by_campaign group by app_id, partner, campaign_id, horizon_days
 ) as p
 left join (
-    select app_id, partner, campaign_id, day_n, sum(mature_installs) as mature_installs,
+    select app_id, partner, campaign_id, day_n, sum(mature_installs) as mature_count,
            sum(cumulative_revenue_usd) as mature_usd
     from cohort_revenue where day_clock = 'elapsed_24h' and day_n = 29 group by app_id, partner, campaign_id, day_n
 ) as r on p.app_id = r.app_id and p.partner = r.partner and p.campaign_id = r.campaign_id
@@ -74,16 +74,16 @@ from cohort_retention where app_id in ({apps}) and day_clock = 'calendar' and da
 group by cohort order by cohort
 """
 _DAILY: Final = """
-select date, sum(cost_usd) as cost_usd, sum(installs) as installs, sum(ecpi_installs) as paid_installs
+select date, sum(cost_usd) as cost, sum(installs) as install_count, sum(ecpi_installs) as paid_count
 from campaign_daily where app_id in ({apps}) group by date order by date
 """
 _DAILY_REVENUE: Final = """
-select addDays(install_date, day_n) as date, sum(revenue_usd) as revenue_usd
+select addDays(install_date, day_n) as date, sum(revenue_usd) as revenue
 from cohort_revenue where app_id in ({apps}) and day_clock = 'calendar' and mature_installs > 0
 group by date order by date
 """
 _METHODS: Final = """
-select if(is_organic, 'organic', concat(ifNull(touch_type, ''), ' by ', ifNull(match_method, ''))) as method,
+select if(is_organic, 'organic', concat(ifNull(touch_type, ''), ', by ', ifNull(match_method, ''))) as method,
        count() as installs
 from attributed_installs where is_primary and not is_implied group by method order by installs desc, method
 """
@@ -132,7 +132,7 @@ def gather(query: Query) -> ReportData:
 
     apps = ask("apps", _APPS)
     spend = ask("spend", _SPEND)
-    with_spend = [row["app_id"] for row in spend if row["cost_usd"]]
+    with_spend = [row["app_id"] for row in spend if row["cost"]]
     chosen = with_spend or [row["app_id"] for row in apps]
     listed = ", ".join(_literal(app_id) for app_id in chosen) or "''"
     ask("revenue", _REVENUE)

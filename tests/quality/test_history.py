@@ -15,6 +15,9 @@ from lakehouse.settings import Settings
 from quality.checks import compare, validate
 from quality.history import TABLE, latest, record
 
+# Importing Great Expectations takes seconds: all its tests share one process.
+pytestmark = pytest.mark.xdist_group("great_expectations")
+
 MORNING = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 EVENING = datetime(2026, 1, 5, 18, 0, tzinfo=UTC)
 

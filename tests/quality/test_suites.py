@@ -10,6 +10,9 @@ import pytest
 from quality.checks import SUITES, review, validate
 from quality.outcome import SuiteResult
 
+# Importing Great Expectations takes seconds: all its tests share one process.
+pytestmark = pytest.mark.xdist_group("great_expectations")
+
 TABLE_ROW = ""  # the column of an expectation about the whole table
 
 _RECORD_BREAKS = (
