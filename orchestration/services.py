@@ -5,7 +5,6 @@ They die with their parent, also when it is killed, so that nothing keeps a port
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -14,15 +13,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lakehouse.processes import die_with_parent
 from lakehouse.settings import Settings
 from orchestration.refresh import QUIET, dagster_home
 
-_PR_SET_PDEATHSIG: Final = 1
 _STOP_SECONDS: Final = 20
 
 
@@ -78,7 +76,7 @@ class Running:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=_prepare_child,
             )
 
     def wait_until_ready(self, seconds: float) -> bool:
@@ -131,13 +129,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _die_with_parent() -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-    def prepare() -> None:
-        # `dagster dev` started in the background would inherit an ignored SIGINT and never stop.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return prepare
+def _prepare_child() -> None:
+    # `dagster dev` started in the background would inherit an ignored SIGINT and never stop.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    die_with_parent(signal.SIGTERM)

@@ -1,0 +1,73 @@
+"""A home driven as a person would: by the command line, in processes of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lakehouse.apps import App, new_write_key, save_apps
+from lakehouse.engine import connect
+from lakehouse.home import make_demo_secrets, prepare_home
+from lakehouse.lake import Lake
+from lakehouse.settings import Settings, load_settings
+
+UNMOGROWP = str(Path(sys.executable).with_name("unmogrowp"))
+
+
+class Home:
+    """One home on disk with its commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("UNMOGROWP_")}
+        self.environment["UNMOGROWP_HOME"] = str(folder)
+        make_demo_secrets(folder)
+        self.settings: Settings = load_settings(self.environment)
+        prepare_home(self.settings)
+        self.lake = Lake(self.settings.lake)
+        self.keys: dict[str, str] = {}
+
+    def register(self, apps: Iterable[dict[str, Any]]) -> None:
+        made = []
+        for entry in apps:
+            self.keys[entry["app_id"]], stored = new_write_key("test")
+            made.append(App(**entry, write_keys=(stored,)))
+        save_apps(self.settings, tuple(made))
+
+    def command(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [UNMOGROWP, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=220
+        )
+        assert result.returncode == 0, f"{arguments}: {result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def killed(self, *arguments: str, after: float) -> int:
+        """Start a command, kill -9 it after some seconds; its exit code (-9 if it was still running)."""
+        process = subprocess.Popen(
+            [UNMOGROWP, *arguments], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(after)
+        process.send_signal(signal.SIGKILL)
+        return process.wait()
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.command("query", sql, "--json").splitlines()]
+
+    def fingerprints(self, layers: tuple[str, ...] = ("silver", "gold")) -> dict[str, tuple[int, str]]:
+        """Rows and content hash of every table, whatever the order of its rows."""
+        connection = connect(self.settings, lake=self.lake)
+        found = {}
+        for layer in layers:
+            for table in self.lake.tables(layer):
+                view = table.replace("/", ".")
+                rows = connection.execute(f"select t::varchar from {view} as t").fetchall()
+                digest = hashlib.sha256("\n".join(sorted(row[0] for row in rows)).encode()).hexdigest()
+                found[table] = (len(rows), digest)
+        return found

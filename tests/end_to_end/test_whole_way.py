@@ -1,0 +1,122 @@
+"""One event's whole way, on a small world: HTTP to ClickHouse, again, one day more, and through a kill."""
+
+from __future__ import annotations
+
+import random
+import sys
+from decimal import Decimal
+
+import pytest
+
+from ingestion.client import BatchSender
+from orchestration.demo_inputs import SEGMENT_APP, segment_calls, send_with_segment
+from orchestration.services import Running, free_port, services
+from simulator.world import World, WorldConfig, world_apps
+from tests.end_to_end.home import Home
+
+MARTS = ("attributed_installs", "attribution_candidates", "campaign_daily", "cohort_retention", "cohort_revenue")
+pytestmark = pytest.mark.xdist_group("whole_way")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(WorldConfig(events=4_000, days=11, sized_for_days=10))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, world: World) -> Home:
+    home = Home(tmp_path_factory.mktemp("home"))
+    home.register([*world_apps(world), {"app_id": SEGMENT_APP, "platform": "web"}])
+    with endpoint(home) as address:
+        send_days(home, world, address, range(10))
+        assert send_with_segment(address, home.keys[SEGMENT_APP]) == segment_calls().calls
+    home.command("run")
+    return home
+
+
+class endpoint:  # noqa: N801 - used as a context
+    """The real endpoint as a process, stopped gently."""
+
+    def __init__(self, home: Home) -> None:
+        self._settings = home.settings.model_copy(update={"ingest_port": free_port()})
+        self._home = home
+
+    def __enter__(self) -> str:
+        import os
+
+        os.environ["UNMOGROWP_INGEST_PORT"] = str(self._settings.ingest_port)
+        self._running = Running(self._settings, services(self._settings)[0])
+        del os.environ["UNMOGROWP_INGEST_PORT"]
+        assert self._running.wait_until_ready(60), self._running.tail()
+        return f"http://127.0.0.1:{self._settings.ingest_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._running.stop()
+
+
+def send_days(home: Home, world: World, address: str, days: range) -> None:
+    senders = {app_id: BatchSender(address, key) for app_id, key in home.keys.items()}
+    for batch in world.stream(days):
+        for chunk in batch.chunks():
+            senders[chunk.app_id].send(chunk.data)
+
+
+def test_every_segment_call_is_in_the_marts_once(home: Home) -> None:
+    expected = segment_calls()
+    installs = home.query(
+        f"select count() as n, uniqExact(install_id) as u from attributed_installs where app_id = '{SEGMENT_APP}'"
+    )
+    assert (int(installs[0]["n"]), int(installs[0]["u"])) == (expected.installs, expected.installs)
+    revenue = home.query(
+        "select toString(sum(revenue_usd)) as usd from cohort_revenue "
+        f"where app_id = '{SEGMENT_APP}' and day_clock = 'calendar'"
+    )
+    assert Decimal(revenue[0]["usd"]) == expected.revenue
+
+
+def test_every_mart_is_published_with_comments(home: Home) -> None:
+    published = {row["mart"]: int(row["rows"]) for row in home.query("select mart, rows from _publications")}
+    assert set(MARTS) <= set(published)
+    assert all(published[mart] > 0 for mart in MARTS)
+    bare = home.query(
+        "select table, name from system.columns where database = 'marts' and comment = '' and table not like '\\_%'"
+    )
+    assert bare == []
+
+
+def test_the_marts_tell_the_simulated_truth(home: Home, world: World) -> None:
+    installs = world.truth().table("installs")
+    counted = home.query("select count() as n from attributed_installs where app_id like 'puzzle%'")
+    assert int(counted[0]["n"]) == installs.num_rows
+
+
+def test_status_says_what_there_is(home: Home) -> None:
+    import json
+
+    state = json.loads(home.command("status", "--json"))
+    assert {row["mart"] for row in state["publications"]} >= set(MARTS)
+    assert state["not_yet_built"] == []
+    assert [row for row in state["failing_checks"] if row["severity"] == "critical"] == []
+
+
+def test_a_second_run_changes_nothing_but_publication_times(home: Home) -> None:
+    sql = "select mart, delta_version, checksum, run_id, toString(published_at) as at from _publications order by mart"
+    before, state = home.query(sql), home.fingerprints()
+    home.command("run")
+    after = home.query(sql)
+    assert home.fingerprints() == state
+    assert [{**row, "at": ""} for row in after] == [{**row, "at": ""} for row in before]
+    assert all(new["at"] > old["at"] for new, old in zip(after, before, strict=True))
+
+
+def test_one_day_more_through_a_kill_equals_a_full_refresh(home: Home, world: World) -> None:
+    with endpoint(home) as address:
+        send_days(home, world, address, range(10, 11))
+        send_days(home, world, address, range(9, 10))  # a sender that repeats a whole day
+    seconds = random.Random().uniform(6, 26)
+    code = home.killed("run", "--no-training", after=seconds)
+    print(f"killed after {seconds:.1f} s, exit code {code}", file=sys.stderr)  # noqa: T201 - to repeat a failure
+    home.command("run", "--no-training")
+    incremental = home.fingerprints()
+    home.command("run", "--no-training", "--full-refresh")
+    assert home.fingerprints() == incremental
