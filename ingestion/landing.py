@@ -98,16 +98,10 @@ class Lane:
             frames.append(item)
         counts: dict[str, int] = {}
         for table, rows in self._rows(frames, batch):
-            if rows.num_rows:
-                dates = tables.event_dates(rows)
-                self._lake.append_once(
-                    table,
-                    rows,
-                    writer=self.spool.writer,
-                    batch=batch,
-                    metadata={EVENT_DATES: dates} if dates else None,
-                )
-                counts[table] = rows.num_rows
+            dates = tables.event_dates(rows)
+            metadata = {EVENT_DATES: dates} if dates else None
+            self._lake.append_once(table, rows, writer=self.spool.writer, batch=batch, metadata=metadata)
+            counts[table] = rows.num_rows
         self.spool.landed(batch)
         self._on_landed(batch, counts, time.perf_counter() - started)
 
@@ -120,10 +114,12 @@ class Lane:
             if rows is not None:
                 stored, told = tables.split_network(table, rows)
                 result.append((table.key, stored))
-                network.append(told)
+                network += [told] if told is not None and told.num_rows else []
         if network:
             result.append(("bronze/bronze_network", pa.concat_tables(network)))
-        result.append(("bronze/bronze_rejects", tables.reject_rows(self._connection, frames)))
+        rejects = tables.reject_rows(self._connection, frames)
+        if rejects is not None:
+            result.append(("bronze/bronze_rejects", rejects))
         receipts = tables.receipt_rows(self._connection, frames, writer=self.spool.writer, batch=batch)
         result.append(("bronze/bronze_receipts", receipts))
         return result

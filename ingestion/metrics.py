@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from ingestion.reasons import Reject
 from ingestion.spool import Spool
@@ -19,6 +19,7 @@ class Metrics:
     """Counters of one endpoint. Label values are routes, codes and tables: never a key, an address or an id."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             f"{_PREFIX}_requests", "Requests by route and status", ["route", "status"], registry=registry

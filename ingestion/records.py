@@ -30,6 +30,8 @@ _INT64: Final = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _INSTANT: Final = Annotated[datetime, Meta(tz=True)]
 _TEXTS: Final = frozenset({Kind.TEXT, Kind.ID, Kind.DEVICE_ID, Kind.CODE})
 _IDS: Final = frozenset({Kind.ID, Kind.DEVICE_ID})
+# Checked for every record without a look at its rules.
+_EVERYWHERE: Final = frozenset({"app_id", "record_id", "event_at", "sent_at"})
 _PLAIN: Final[dict[Kind, Any]] = {
     Kind.INSTANT: _INSTANT,
     Kind.DATE: date,
@@ -46,12 +48,17 @@ class Rules:
     record_type: str
     table: int  # index into RECORD_TABLES
     names: frozenset[str]  # every key a sender may use
-    required_ids: tuple[str, ...]  # beside app_id
+    required_ids: tuple[str, ...]  # beside app_id and record_id
     required_texts: tuple[str, ...]
     required_any: tuple[str, ...]
-    instants: tuple[str, ...]  # beside event_at
+    instants: tuple[str, ...]  # beside event_at and sent_at
     money: tuple[str, ...]
     has_address: bool
+
+    @property
+    def has_more(self) -> bool:
+        """True if there is more to check than what every record has."""
+        return bool(self.required_ids or self.required_texts or self.required_any or self.instants or self.money)
 
 
 SERVER_FIELDS: Final = frozenset(f.name for f in FIELDS if f.origin is Origin.SERVER)
@@ -92,10 +99,10 @@ def _rules(record_type: str) -> Rules:
         record_type=record_type,
         table=next(i for i, table in enumerate(RECORD_TABLES) if record_type in table.record_types),
         names=frozenset(f.name for f in fields),
-        required_ids=tuple(f.name for f in required if f.kind in _IDS and f.name != "app_id"),
+        required_ids=tuple(f.name for f in required if f.kind in _IDS and f.name not in _EVERYWHERE),
         required_texts=tuple(f.name for f in required if f.kind in _TEXTS - _IDS),
         required_any=REQUIRED_ANY.get(record_type, ()),
-        instants=tuple(f.name for f in fields if f.kind is Kind.INSTANT and f.name != "event_at"),
+        instants=tuple(f.name for f in fields if f.kind is Kind.INSTANT and f.name not in _EVERYWHERE),
         money=tuple(f.name for f in fields if f.kind is Kind.MONEY),
         has_address="ip" in {f.name for f in fields},
     )

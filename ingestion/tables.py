@@ -1,8 +1,8 @@
 """From the frames of one segment to the rows of every bronze table, exactly in the contract's schemas.
 
 Decoding is columnar: DuckDB turns canonical JSON lines into columns, Arrow kernels normalise ids and codes, and what is
-constant in a request is spread by run lengths, so that no Python runs per row (rejects excepted). Arrays are made from
-buffers, as `pyarrow.array` on a list would import pandas.
+constant in a request is repeated by index, so that no Python runs per row (rejects excepted). Arrays and scalars are
+made from buffers, as `pyarrow.array` and `pyarrow.scalar` would import pandas.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ def record_rows(connection: duckdb.DuckDBPyConnection, table: int, frames: Seque
     return _normalise(RECORD_TABLES[table], _query(connection, batch, _record_sql(RECORD_TABLES[table])))
 
 
-def split_network(table: BronzeTable, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+def split_network(table: BronzeTable, rows: pa.Table) -> tuple[pa.Table, pa.Table | None]:
     """Rows as they are stored, and the network rows (address and user agent) that are kept apart from them."""
     if _NETWORK[0] not in rows.column_names:
-        return rows.cast(table.schema), SERVICE_SCHEMAS["bronze_network"].empty_table()
+        return rows.cast(table.schema), None
     address, agent = (rows.column(name) for name in _NETWORK)
     told = pc.or_(pc.is_valid(address), pc.is_valid(agent))
     network = rows.select(["app_id", "record_id", "received_at", "ingest_date", *_NETWORK]).filter(told)
@@ -93,8 +93,8 @@ def split_network(table: BronzeTable, rows: pa.Table) -> tuple[pa.Table, pa.Tabl
     return rows.drop_columns(list(_NETWORK)).cast(table.schema), network.cast(SERVICE_SCHEMAS["bronze_network"])
 
 
-def reject_rows(connection: duckdb.DuckDBPyConnection, frames: Iterable[Frame]) -> pa.Table:
-    """Rows of bronze_rejects."""
+def reject_rows(connection: duckdb.DuckDBPyConnection, frames: Iterable[Frame]) -> pa.Table | None:
+    """Rows of bronze_rejects; None if there are none."""
     lines = [
         {
             "app_id": frame.request.app_id,
@@ -113,7 +113,7 @@ def reject_rows(connection: duckdb.DuckDBPyConnection, frames: Iterable[Frame]) 
         for frame in frames
         for reject in frame.rejects
     ]
-    return _service_rows(connection, "bronze_rejects", lines)
+    return _service_rows(connection, "bronze_rejects", lines) if lines else None
 
 
 def receipt_rows(
@@ -176,9 +176,10 @@ def _normalise(table: BronzeTable, rows: pa.Table) -> pa.Table:
         if field.kind in {Kind.ID, Kind.DEVICE_ID, Kind.CODE}:
             kept = pc.ascii_trim(column, characters=BLANK)
             sense = pc.ascii_trim(kept, characters=_EMPTY_ID) if field.kind is not Kind.CODE else kept
-            empty = pc.equal(pc.binary_length(sense), 0)
+            length = pc.binary_length(sense)
+            empty = pc.equal(length, _zero(length.type))
             if pc.any(empty).as_py():
-                kept = pc.if_else(empty, pa.scalar(None, kept.type), kept)
+                kept = pc.if_else(empty, pa.nulls(1, kept.type)[0], kept)
             if field.kind is Kind.DEVICE_ID or field.name in _LOWER_CASE:
                 kept = pc.utf8_lower(kept)
             elif field.name == "country":
@@ -189,8 +190,6 @@ def _normalise(table: BronzeTable, rows: pa.Table) -> pa.Table:
 
 def _service_rows(connection: duckdb.DuckDBPyConnection, name: str, lines: Sequence[dict[str, Any]]) -> pa.Table:
     schema = SERVICE_SCHEMAS[name]
-    if not lines:
-        return schema.empty_table()
     structure = {"received_at": "BIGINT"} | {
         f.name: "BIGINT" if f.type == pa.int64() else "VARCHAR"
         for f in schema
@@ -228,12 +227,18 @@ def _split_lines(payload: bytes) -> pa.Array:
 
 def _spread(counts: Sequence[int], values: pa.Array) -> pa.Array:
     """Each value repeated as many times as its count says."""
-    ends = _numbers(list(accumulate(counts)), pa.int64())
-    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, values))
+    places = array("i")
+    for place, count in enumerate(counts):
+        places += array("i", (place,)) * count
+    return values.take(pa.Array.from_buffers(pa.int32(), len(places), [None, pa.py_buffer(places)]))
 
 
 def _numbers(values: Sequence[int], kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(array("q", values))])
+
+
+def _zero(kind: pa.DataType) -> pa.Scalar:
+    return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(bytes(kind.bit_width // 8))])[0]
 
 
 def _texts(values: Sequence[str]) -> pa.Array:

@@ -27,10 +27,10 @@ from lakehouse.settings import Settings
 
 _QUOTE: Final = b'"'
 _BACKSLASH: Final = b"\\"
-_PROPERTIES_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
-# More marks than a body can have: a record that claims to have added them gets the exact look in any case.
-_SUSPECT: Final = 1 << 40
-_FAR: Final = datetime(2200, 1, 1, tzinfo=UTC)
+_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any]])
+_MORE: Final = {kind: rules for kind, rules in RULES.items() if rules.has_more}
+_WITH_DEVICE: Final = frozenset(kind for kind, rules in RULES.items() if rules.has_address)
+_TABLE: Final = {kind: rules.table for kind, rules in RULES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,53 +87,53 @@ class Validator:
         and from 0, 1, 2, ...
         """
         result = Checked()
-        kept: list[tuple[int, Any, int]] = []  # index, record, quotation marks that checking added
-        low, high = self._earliest, min(received_at + self._future, _FAR)
+        kept = _Kept()
         refused_quotes = 0
-        decode = self._decode
+        low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
+        decode, apps, max_record = self._decode, origin.apps, self._max_record
+        tells_device = bool(origin.address or origin.user_agent)
+        # Hot: every line of this loop costs each record. What not every record has is behind `_MORE` and `_device`.
         for index, line in enumerate(lines):
             try:
-                if len(line) > self._max_record:
-                    raise Rejected("record_too_large", f"the record has more than {self._max_record} bytes")
+                if len(line) > max_record:
+                    raise Rejected("record_too_large", f"the record has more than {max_record} bytes")
                 record = decode(line)
-                kept.append((index, record, self._check(record, origin, low, high)))
+                if record.app_id not in apps:
+                    raise _foreign_app(record.app_id, origin)
+                if not record.record_id.strip(EMPTY_ID):
+                    raise Rejected("missing_field", "record_id is required", "record_id")
+                instant = record.event_at
+                if instant and not low <= instant <= high:
+                    check_bounds(instant, low, high, "event_at")
+                instant = record.sent_at
+                if instant and not SANE_FROM <= instant <= SANE_UNTIL:
+                    check_bounds(instant, SANE_FROM, SANE_UNTIL, "sent_at")
+                kind = record.__class__
+                if kind in _MORE:
+                    _check_more(record, _MORE[kind])
+                added = 0
+                if kind in _WITH_DEVICE and (tells_device or record.ip or record.user_agent):
+                    added = self._device(record, origin)
+                properties = record.properties
+                if properties is not UNSET:
+                    text = _properties_text(properties)
+                    record.properties = text
+                    if text is not None:
+                        added += 2
+                        kept.properties.append(text)
             except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 verdict = error if isinstance(error, Rejected) else exact.explain(line, error)
                 result.rejects.append(_reject(index, line, verdict, raws, positions))
                 refused_quotes += line.count(_QUOTE)
-        result.sections = self._encode(kept)
+            else:
+                kept.add(index, record, added)
+        result.sections = self._encode(kept.records)
         if not _is_plain(lines, kept, result.sections, refused_quotes):
             kept = self._settle(lines, kept, raws, positions, result.rejects)
-            result.sections = self._encode(kept)
+            result.sections = self._encode(kept.records)
             result.rejects.sort(key=lambda r: r.position)
-        result.accepted = len(kept)
+        result.accepted = len(kept.records)
         return result
-
-    def _check(self, record: Any, origin: Origin, low: datetime, high: datetime) -> int:
-        """Rules beyond shape, in place; the number of quotation marks added to the canonical form."""
-        rules = RULES[record.__class__]
-        if record.app_id not in origin.apps:
-            known = record.app_id in origin.known_apps
-            code, text = ("wrong_app", "the write key is not for it") if known else ("unknown_app", "it is not known")
-            raise Rejected(code, f"app_id {record.app_id!r}: {text}", "app_id")
-        for name in rules.required_ids:
-            if not getattr(record, name).strip(EMPTY_ID):
-                raise Rejected("missing_field", f"{name} is required", name)
-        instant = record.event_at
-        if instant and not low <= instant <= high:
-            check_bounds(instant, low, high, "event_at")
-        for name in rules.instants:
-            instant = getattr(record, name)
-            if instant:
-                check_bounds(instant, SANE_FROM, SANE_UNTIL, name)
-        if rules.required_texts or rules.required_any or rules.money:
-            _check_required(record, rules)
-        added = 0
-        if rules.has_address:
-            added = self._device(record, origin)
-        if record.properties is not UNSET:
-            added += _flatten_properties(record)
-        return added
 
     def _device(self, record: Any, origin: Origin) -> int:
         """Address and user agent: given, or those of the request; the quotation marks added."""
@@ -155,39 +155,54 @@ class Validator:
     def _settle(
         self,
         lines: Sequence[bytes],
-        kept: list[tuple[int, Any, int]],
+        kept: _Kept,
         raws: Sequence[bytes] | None,
         positions: Sequence[int] | None,
         rejects: list[Reject],
-    ) -> list[tuple[int, Any, int]]:
-        """Give every record whose marks do not add up the exact look; the records that remain."""
-        settled = []
-        for index, record, added in kept:
+    ) -> _Kept:
+        """Give every record whose marks do not add up the exact look; what remains."""
+        settled = _Kept()
+        for index, record, added in zip(kept.indexes, kept.records, kept.added, strict=True):
             line = lines[index]
-            if _BACKSLASH in line or self._encoder.encode(record).count(_QUOTE) - added != line.count(_QUOTE):
+            marks = self._encoder.encode(record).count(_QUOTE) - added
+            properties = record.properties or None
+            if _BACKSLASH in line or marks != line.count(_QUOTE) or (properties and not _has_all_keys([properties])):
                 try:
-                    properties = exact.settle(line, RULES[record.__class__])
+                    merged = exact.settle(line, RULES[record.__class__])
                 except Rejected as verdict:
                     rejects.append(_reject(index, line, verdict, raws, positions))
                     continue
-                if properties is not None:
-                    record.properties = properties
-            settled.append((index, record, added))
+                if merged is not None:
+                    record.properties = merged
+            settled.add(index, record, added)
         return settled
 
-    def _encode(self, kept: list[tuple[int, Any, int]]) -> list[Section]:
+    def _encode(self, records: list[Any]) -> list[Section]:
         groups: dict[int, list[Any]] = {}
-        for _, record, _ in kept:
-            groups.setdefault(RULES[record.__class__].table, []).append(record)
+        for record in records:
+            groups.setdefault(_TABLE[record.__class__], []).append(record)
         return [
-            Section(table, len(records), self._encoder.encode_lines(records))
-            for table, records in sorted(groups.items())
+            Section(table, len(members), self._encoder.encode_lines(members))
+            for table, members in sorted(groups.items())
         ]
 
 
-def _is_plain(
-    lines: Sequence[bytes], kept: list[tuple[int, Any, int]], sections: list[Section], refused_quotes: int
-) -> bool:
+@dataclass(slots=True)
+class _Kept:
+    """Records that passed so far: where they came from, and how many quotation marks checking added."""
+
+    indexes: list[int] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+    added: list[int] = field(default_factory=list)
+    properties: list[str] = field(default_factory=list)
+
+    def add(self, index: int, record: Any, added: int) -> None:
+        self.indexes.append(index)
+        self.records.append(record)
+        self.added.append(added)
+
+
+def _is_plain(lines: Sequence[bytes], kept: _Kept, sections: list[Section], refused_quotes: int) -> bool:
     """True if no kept record can have lost a key, judged by the marks of all records together.
 
     The sum may be trusted as checking never adds marks that it does not count: no record can hide another's loss.
@@ -195,8 +210,28 @@ def _is_plain(
     body = b"\n".join(lines)
     if _BACKSLASH in body:
         return False
-    canonical = sum(section.payload.count(_QUOTE) for section in sections) - sum(added for _, _, added in kept)
-    return canonical == body.count(_QUOTE) - refused_quotes
+    canonical = sum(section.payload.count(_QUOTE) for section in sections) - sum(kept.added)
+    return canonical == body.count(_QUOTE) - refused_quotes and _has_all_keys(kept.properties)
+
+
+def _has_all_keys(properties: list[str]) -> bool:
+    """True if decoding these objects, which have no backslashes, loses no key, and they are sound and not deep."""
+    if not properties:
+        return True
+    if any(text.count("{") + text.count("[") > exact.MAX_DEPTH for text in properties):
+        return False
+    joined = f"[{','.join(properties)}]"
+    try:
+        values = _OBJECTS.decode(joined)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return msgspec.json.encode(values).count(_QUOTE) == joined.count('"')
+
+
+def _foreign_app(app_id: str, origin: Origin) -> Rejected:
+    if app_id in origin.known_apps:
+        return Rejected("wrong_app", f"the write key is not for app {app_id}", "app_id")
+    return Rejected("unknown_app", f"app {app_id[:128]} is not registered", "app_id")
 
 
 def _put(record: Any, name: str, value: str) -> int:
@@ -206,40 +241,42 @@ def _put(record: Any, name: str, value: str) -> int:
     return value.count('"') + (4 if before is UNSET else 2 if before is None else 0)
 
 
-def _check_required(record: Any, rules: Rules) -> None:
+def _check_more(record: Any, rules: Rules) -> None:
+    """What the rules of its type ask of a record beyond what all have; turns money into micros."""
+    for name in rules.required_ids:
+        if not getattr(record, name).strip(EMPTY_ID):
+            raise Rejected("missing_field", f"{name} is required", name)
     for name in rules.required_texts:
         if not getattr(record, name).strip(BLANK):
             raise Rejected("missing_field", f"{name} is required", name)
-    if rules.required_any and not any(
-        value and value.strip(EMPTY_ID) for value in (getattr(record, name) for name in rules.required_any)
-    ):
-        raise Rejected("missing_field", f"one of {', '.join(rules.required_any)} is required", rules.required_any[0])
+    if rules.required_any:
+        for name in rules.required_any:
+            value = getattr(record, name)
+            if value and value.strip(EMPTY_ID):
+                break
+        else:
+            names = ", ".join(rules.required_any)
+            raise Rejected("missing_field", f"one of {names} is required", rules.required_any[0])
+    for name in rules.instants:
+        instant = getattr(record, name)
+        if instant:
+            check_bounds(instant, SANE_FROM, SANE_UNTIL, name)
     for name in rules.money:
         amount = getattr(record, name)
-        if amount is UNSET or amount is None:
-            continue
-        setattr(record, name, micros(amount, name))
-        if not record.currency:
-            raise Rejected("currency_missing", f"{name} needs a currency", "currency")
+        if amount is not UNSET and amount is not None:
+            setattr(record, name, micros(amount, name))
+            if not record.currency:
+                raise Rejected("currency_missing", f"{name} needs a currency", "currency")
 
 
-def _flatten_properties(record: Any) -> int:
-    """Turn the verbatim object into text, as it is stored; the quotation marks added."""
-    given = bytes(record.properties)
-    if given == b"null":
-        record.properties = None
-        return 0
-    if not given.startswith(b"{"):
+def _properties_text(given: Any) -> str | None:
+    """The verbatim object as text, as it is stored; None for null."""
+    text = str(given, "utf-8")
+    if text[0] != "{":
+        if text == "null":
+            return None
         raise Rejected("wrong_type", "properties is a JSON object", "properties")
-    try:
-        value = _PROPERTIES_OBJECT.decode(given)
-        text = given.decode()
-    except UnicodeDecodeError as error:
-        raise Rejected("invalid_utf8", f"byte {error.start} of properties is not valid UTF-8", "properties") from None
-    record.properties = exact.check_properties(text)
-    nested = given.count(b"{") + given.count(b"[")
-    lost = nested > exact.MAX_DEPTH or msgspec.json.encode(value).count(_QUOTE) != given.count(_QUOTE)
-    return _SUSPECT if lost else 2
+    return exact.check_properties(text)
 
 
 def _reject(
