@@ -28,6 +28,7 @@ from lakehouse.engine import create_view, create_views, select_files
 from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.plan import create_new_views, new_files
 from lakehouse.predictions import PREDICTION_SCHEMAS
+from lakehouse.processes import die_with_parent
 from lakehouse.settings import SettingError, Settings, load_settings
 
 _LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml")
@@ -44,6 +45,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Read settings; a wrong one stops dbt with its sentence."""
+        if os.environ.get("DAGSTER_DBT_CLI") == "true":
+            die_with_parent()  # a killed run must not go on writing while the next one starts
         try:
             self._settings = dbt_settings(dict(os.environ), Path.cwd())
         except SettingError as error:
@@ -69,6 +72,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             return
         self._connection = conn
         self.configure_cursor(conn)
+        # Files never change once written, and every model and test opens them again.
+        conn.execute("set global parquet_metadata_cache = true")
         pinned = json.loads(os.environ.get("UNMOGROWP_SNAPSHOT") or "null")
         try:
             self._snapshot = create_views(conn, self._lake, snapshot=pinned, layers=_LAYERS)

@@ -94,6 +94,8 @@ def select_files(schema: pa.Schema, files: Sequence[str]) -> str:
     columns = ", ".join(f'"{field.name}"::{duckdb_type(field.type)} as "{field.name}"' for field in schema)
     listed = ", ".join(_quote(file) for file in files)
     # Partition values stand in the path only. Types are cast above, so inference from the path is switched off.
+    # union_by_name reads every footer, which costs time, but without it the optimizer takes the first file's rows times
+    # the number of files for the size of the table, and picks join orders that never end when the first day is small.
     return (
         f"select {columns} from read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false, "
         "union_by_name = true)"

@@ -11,15 +11,16 @@
 {% macro first_copies(bronze, columns, cleaned={}, date_column='event_date') %}
     {%- set key = key_hash(['app_id', 'record_id']) -%}
     {%- set copies = bronze_copies(bronze, columns, cleaned, date_column) -%}
-    {%- set keys_only = bronze_copies(bronze, ['app_id', 'record_id'], {}, date_column) -%}
+    {%- set repeated -%}
+        select {{ key }} as repeated_key
+        from ({{ bronze_copies(bronze, ['app_id', 'record_id'], {}, date_column) }}) as keys
+        group by 1
+        having count(*) > 1
+    {%- endset -%}
     select {{ columns | join(', ') }}
-    from ({{ copies }}) as single
-    where
-        not exists (
-            select 1
-            from (select {{ key }} as repeated from ({{ keys_only }}) as keys group by 1 having count(*) > 1) as seen
-            where seen.repeated = {{ key }}
-        )
+    from ({{ copies }}) as copies
+    left join ({{ repeated }}) as repeated on {{ key }} = repeated.repeated_key
+    where repeated.repeated_key is null
     union all
     select {{ columns | join(', ') }}
     from (
@@ -30,13 +31,8 @@
             row_number() over (
                 partition by app_id, record_id order by event_at, payload_hash, request_id
             ) as copy_number
-        from ({{ copies }}) as repeated_copies
-        where
-            exists (
-                select 1
-                from (select {{ key }} as repeated from ({{ keys_only }}) as keys group by 1 having count(*) > 1) as seen
-                where seen.repeated = {{ key }}
-            )
+        from ({{ copies }}) as copies
+        inner join ({{ repeated }}) as repeated on {{ key }} = repeated.repeated_key
     ) as ranked
     where copy_number = 1
 {% endmacro %}

@@ -18,9 +18,10 @@ select
     prediction.horizon_days,
     max(install.campaign_name) as campaign_name,
     count(*) as scored_installs,
-    sum(prediction.predicted_ltv_usd) as predicted_ltv_usd,
-    sum(prediction.predicted_ltv_low_usd) as predicted_ltv_low_usd,
-    sum(prediction.predicted_ltv_high_usd) as predicted_ltv_high_usd,
+    -- Summed as decimals, as a sum of doubles depends on the order of the rows.
+    cast(sum(cast(prediction.predicted_ltv_usd as decimal(18, 6))) as double) as predicted_ltv_usd,
+    cast(sum(cast(prediction.predicted_ltv_low_usd as decimal(18, 6))) as double) as predicted_ltv_low_usd,
+    cast(sum(cast(prediction.predicted_ltv_high_usd as decimal(18, 6))) as double) as predicted_ltv_high_usd,
     cast(sum(prediction.observed_revenue_usd) as decimal(18, 6)) as observed_revenue_usd,
     max(prediction.as_of) as as_of,
     max(prediction.model_name) as model_name,
