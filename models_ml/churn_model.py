@@ -9,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models_ml.boosting import (
-    BoostingParams,
-    bin_rows,
-    booster_from_text,
-    booster_text,
-    contributions,
-    fit_booster,
-    predict,
-)
+from models_ml.boosting import BoostingParams, Member, fit_member
 from models_ml.encoding import Encoding, fit_encoding
 from models_ml.seeds import derive_seed, user_folds
 from models_ml.value_model import FOLDS
@@ -35,7 +27,7 @@ class ChurnModel:
     """Chance that a user stays away for the whole label window. `slope`, `offset`: sigmoid on the logit of the mean."""
 
     encoding: Encoding
-    members: tuple[Any, ...]
+    members: tuple[Member, ...]
     slope: float
     offset: float
 
@@ -44,7 +36,7 @@ class ChurnModel:
         import numpy as np
 
         rows = self.encoding.matrix(frame)
-        return self.calibrate(np.mean([predict(member, rows) for member in self.members], axis=0))
+        return self.calibrate(np.mean([member.predict(rows) for member in self.members], axis=0))
 
     def calibrate(self, raw: Array) -> Array:
         from scipy.special import expit
@@ -57,7 +49,7 @@ class ChurnModel:
         import numpy as np
 
         rows, names = self.encoding.matrix(frame), self.encoding.names
-        pushed = np.mean([contributions(member, rows) for member in self.members], axis=0)
+        pushed = np.mean([member.contributions(rows) for member in self.members], axis=0)
         best = np.argsort(-pushed, axis=1, kind="stable")[:, :top]
         shown = [
             frame[name].to_numpy() if name in self.encoding.categories else np.round(rows[:, index], 2)
@@ -72,14 +64,14 @@ class ChurnModel:
         return {
             "type": "churn",
             "encoding": self.encoding.to_json(),
-            "members": [booster_text(member) for member in self.members],
+            "members": [member.to_json() for member in self.members],
             "slope": self.slope,
             "offset": self.offset,
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> ChurnModel:
-        members = tuple(booster_from_text(text) for text in stored["members"])
+        members = tuple(Member.from_json(text) for text in stored["members"])
         return cls(Encoding.from_json(stored["encoding"]), members, stored["slope"], stored["offset"])
 
 
@@ -93,20 +85,19 @@ def fit_churn_model(
         raise ValueError(f"{name}: all labels are {churned.min():.0f}, nothing to tell apart")
     encoding = fit_encoding(frame)
     rows = encoding.matrix(frame)
-    binned = bin_rows(rows, encoding.category_indexes)
     folds = user_folds(frame["app_id"], frame["install_id"], FOLDS)
     raw, members = np.zeros(len(rows)), []
     for fold in np.unique(folds):
         held = folds == fold
-        member = fit_booster(
-            "binary",
-            binned,
-            ~held,
-            churned,
+        member = fit_member(
+            "logistic",
+            rows[~held],
+            churned[~held],
             params=params,
             seed=derive_seed(root_seed, name, int(fold)),
+            categories=encoding.category_indexes,
         )
-        raw[held] = predict(member, rows[held])
+        raw[held] = member.predict(rows[held])
         members.append(member)
     slope, offset = _sigmoid(raw, churned)
     model = ChurnModel(encoding, tuple(members), slope, offset)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from models_ml.boosting import BoostingParams, booster_from_text, booster_text, fit_booster, predict
+from models_ml.boosting import BoostingParams, Link, Member, fit_member
 from models_ml.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -36,11 +38,11 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Hurdle:
-    """Pairs (chance, amount) of boosters, one by fold. Expected revenue is factor x (chance x amount)^power, fitted so
+    """Pairs (chance, amount) of members, one by fold. Expected revenue is factor x (chance x amount)^power, fitted so
     that out-of-fold totals are right; `ratios` is the quantile function (on an even grid of 0..1) of actual over
     expected amount among payers."""
 
-    pairs: tuple[tuple[Any, Any], ...]
+    pairs: tuple[tuple[Member, Member], ...]
     factor: float
     power: float
     ratios: tuple[float, ...]
@@ -49,8 +51,8 @@ class Hurdle:
         """Forecast for the label window, or for one `stretch` times as long at the same rate of purchases."""
         import numpy as np
 
-        chance = np.mean([predict(pair[0], rows) for pair in self.pairs], axis=0)
-        amount = np.mean([predict(pair[1], rows) for pair in self.pairs], axis=0)
+        chance = np.mean([pair[0].predict(rows) for pair in self.pairs], axis=0)
+        amount = np.mean([pair[1].predict(rows) for pair in self.pairs], axis=0)
         return self.assemble(chance, amount, stretch)
 
     def assemble(self, chance: Array, amount: Array, stretch: float = 1.0) -> Forecast:
@@ -70,7 +72,7 @@ class Hurdle:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "pairs": [[booster_text(chance), booster_text(amount)] for chance, amount in self.pairs],
+            "pairs": [[chance.to_json(), amount.to_json()] for chance, amount in self.pairs],
             "factor": self.factor,
             "power": self.power,
             "ratios": list(self.ratios),
@@ -78,24 +80,23 @@ class Hurdle:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Hurdle:
-        pairs = tuple((booster_from_text(chance), booster_from_text(amount)) for chance, amount in stored["pairs"])
+        pairs = tuple((Member.from_json(chance), Member.from_json(amount)) for chance, amount in stored["pairs"])
         return cls(pairs, stored["factor"], stored["power"], tuple(stored["ratios"]))
 
 
 def fit_hurdle(
     rows: Array,
-    binned: Any,
     revenue: Array,
     folds: NDArray[np.int64],
     *,
     params: BoostingParams,
     root_seed: int,
     name: str,
+    categories: Sequence[int] = (),
 ) -> tuple[Hurdle, Forecast]:
     """The model and its out-of-fold forecast of `revenue` (USD, refunds below zero count as none).
 
-    `binned` is `boosting.bin_rows` of `rows`. ValueError when fewer than MIN_PAYERS rows paid: nothing can be learnt
-    about amounts then.
+    ValueError when fewer than MIN_PAYERS rows paid: nothing can be learnt about amounts then.
     """
     import numpy as np
 
@@ -107,21 +108,22 @@ def fit_hurdle(
     for fold in np.unique(folds):
         held = folds == fold
         seen, paid = ~held, ~held & (revenue > 0)
-        pair = tuple(
-            fit_booster(
-                objective,
-                binned,
-                chosen,
-                target,
-                params=params,
-                seed=derive_seed(root_seed, name, objective, int(fold)),
-            )
-            for objective, chosen, target in (
-                ("binary", seen, (revenue > 0).astype(np.float64)),
-                ("gamma", paid, revenue),
-            )
+        steps: tuple[tuple[Link, Any, Array], ...] = (
+            ("logistic", seen, (revenue > 0).astype(np.float64)),
+            ("log", paid, revenue),
         )
-        chance[held], amount[held] = (predict(booster, rows[held]) for booster in pair)
+        pair = [
+            fit_member(
+                link,
+                rows[chosen],
+                target[chosen],
+                params=params,
+                seed=derive_seed(root_seed, name, link, int(fold)),
+                categories=categories,
+            )
+            for link, chosen, target in steps
+        ]
+        chance[held], amount[held] = (member.predict(rows[held]) for member in pair)
         pairs.append((pair[0], pair[1]))
     factor, power = _calibrate(chance * amount, revenue)
     payers = revenue > 0

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TASK: Final = "ltv"
 HORIZONS: Final = (30, 90)
 MIN_ROWS: Final = 500
+MIN_TEST_ROWS: Final = 1_000  # revenue is heavy-tailed: fewer rows of a later time judge luck
 _CUTS: Final = 3
 _STEP_DAYS: Final = 7
 _WEEK_US: Final = 7 * DAY_US
@@ -188,7 +189,7 @@ def _time_split(
     future = training.read_sample(con, limits, window, count=1, step_days=0)
     # In a young world the training side has no old installs yet; trees cannot speak about ages they never saw.
     future = future.where(future.frame["age_days"] <= past.frame["age_days"].max())
-    if _too_little(future, window.days):
+    if len(future) < MIN_TEST_ROWS or _too_little(future, window.days):
         return None
     model, _ = fit_value_model(
         past.frame, past.labels.revenue, params=params, root_seed=plan.seed, name=f"{plan.model_name}/split"

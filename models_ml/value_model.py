@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from models_ml.boosting import BoostingParams, bin_rows
+from models_ml.boosting import BoostingParams
 from models_ml.encoding import Encoding, fit_encoding
 from models_ml.hurdle import MIN_PAYERS, Forecast, Hurdle, fit_hurdle
 from models_ml.seeds import user_folds
@@ -67,35 +67,42 @@ def fit_value_model(
 ) -> tuple[ValueModel, Forecast]:
     """The model and its out-of-fold forecast. `revenue` by kind, in USD, in the order of `frame`.
 
-    A kind with fewer than MIN_PAYERS paying rows is left out; ValueError if that leaves none.
+    Kinds with fewer than MIN_PAYERS paying rows are added to the kind most paid; ValueError if that has too few.
     """
     import numpy as np
 
     encoding = fit_encoding(frame)
     rows = encoding.matrix(frame)
-    binned = bin_rows(rows, encoding.category_indexes)
     folds = user_folds(frame["app_id"], frame["install_id"], FOLDS)
     hurdles, parts = {}, []
-    for kind, amounts in revenue.items():
-        if int((amounts > 0).sum()) < MIN_PAYERS:
-            continue
+    merged = _merge_rare(revenue)
+    for kind, amounts in merged.items():
         hurdles[kind], part = fit_hurdle(
             rows,
-            binned,
             amounts,
             folds,
             params=params,
             root_seed=root_seed,
             name=f"{name}/{kind}",
+            categories=encoding.category_indexes,
         )
         parts.append(part)
-    if not hurdles:
-        raise ValueError(f"{name}: no kind of revenue has {MIN_PAYERS} paying rows")
     plain = ValueModel(encoding, hurdles)
     summed = plain.combine(parts)
-    total = np.maximum(sum(revenue[kind] for kind in hurdles), 0.0)
+    total = np.maximum(np.sum(list(revenue.values()), axis=0), 0.0)
     model = ValueModel(encoding, hurdles, _bounds(total, summed))
     return model, model.combine(parts)
+
+
+def _merge_rare(revenue: dict[str, Array]) -> dict[str, Array]:
+    """Kinds enough rows paid for, the rest added to the kind most rows paid for: the total must not lose anything."""
+    payers = {kind: int((amounts > 0).sum()) for kind, amounts in revenue.items()}
+    main = max(payers, key=lambda kind: payers[kind])
+    merged = {kind: amounts for kind, amounts in revenue.items() if kind == main or payers[kind] >= MIN_PAYERS}
+    for kind, amounts in revenue.items():
+        if kind not in merged:
+            merged[main] = merged[main] + amounts
+    return merged
 
 
 def _bounds(actual: Array, forecast: Forecast) -> tuple[float, float]:

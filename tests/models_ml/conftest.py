@@ -104,9 +104,7 @@ def _fill_lake(source: duckdb.DuckDBPyConnection, settings: Settings) -> Home:
 
 
 @pytest.fixture
-def fresh_home(
-    world: world_module, mobile_raw: pd.DataFrame, make_home: MakeHome, tmp_path: Path
-) -> Home:
+def fresh_home(world: world_module, mobile_raw: pd.DataFrame, make_home: MakeHome, tmp_path: Path) -> Home:
     return _fill_lake(world.connect(mobile_raw), make_home(tmp_path / "home"))
 
 

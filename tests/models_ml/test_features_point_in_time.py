@@ -82,9 +82,7 @@ def test_an_event_after_as_of_changes_no_feature(con: duckdb.DuckDBPyConnection,
     assert_bitwise_equal(before, features_at(con))
 
 
-def test_an_event_received_after_as_of_changes_no_feature(
-    con: duckdb.DuckDBPyConnection, world: world_module
-) -> None:
+def test_an_event_received_after_as_of_changes_no_feature(con: duckdb.DuckDBPyConnection, world: world_module) -> None:
     before = features_at(con)
     late = {"event_us": to_us(AS_OF - timedelta(days=1)), "received_us": to_us(AS_OF + timedelta(days=1))}
     insert(con, world, record_id="late", micros=500_000_000, **late)

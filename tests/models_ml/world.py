@@ -126,7 +126,11 @@ def cdnow_file() -> str:
 def cdnow_raw() -> pd.DataFrame:
     """CDNOW as imported purchases: received long after their date, without install records."""
     table = pd.read_csv(
-        cdnow_file(), sep=r"\s+", skiprows=1, names=["customer", "day", "items", "usd"], dtype={"customer": str}
+        cdnow_file(),
+        sep=r"\s+",
+        skiprows=1,
+        names=["customer", "day", "items", "usd"],
+        dtype={"customer": str, "day": str},
     )
     day = pd.to_datetime(table["day"], format="%Y%m%d", utc=True)
     return pd.DataFrame(
