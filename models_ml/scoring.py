@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lakehouse.engine import create_view
+from lakehouse.engine import create_view, duckdb_type
 from lakehouse.lake import Lake
+from lakehouse.predictions import PREDICTION_SCHEMAS
 from models_ml import churn, ltv, spine, training
 from models_ml.activity import App, load_activity, to_us
 from models_ml.churn_model import ChurnModel
@@ -30,16 +31,6 @@ if TYPE_CHECKING:
 
 LTV_TABLE: Final = "ml/predictions_ltv"
 CHURN_TABLE: Final = "ml/predictions_churn"
-
-_MODEL_COLUMNS: Final = "model_name varchar, model_version integer, feature_version varchar, run_id varchar"
-_LTV_COLUMNS: Final = f"""
-    app_id varchar, install_id varchar, as_of timestamptz, horizon_days integer, predicted_ltv_usd double,
-    predicted_ltv_low_usd double, predicted_ltv_high_usd double, observed_revenue_usd decimal(18, 6), {_MODEL_COLUMNS}
-"""
-_CHURN_COLUMNS: Final = f"""
-    app_id varchar, install_id varchar, as_of timestamptz, horizon_days integer, churn_probability double,
-    top_reasons varchar, {_MODEL_COLUMNS}
-"""
 
 # An install past its horizon has earned what it has earned: prediction and interval are the observed revenue.
 _LTV_INSERT: Final = """
@@ -64,7 +55,7 @@ select
     greatest(o.micros::double / 1e6 + coalesce(least(f.low, f.expected), 0), 0),
     greatest(o.micros::double / 1e6 + coalesce(greatest(f.high, f.expected), 0), 0),
     (o.micros::decimal(18, 0) * 0.000001::decimal(7, 6))::decimal(18, 6),
-    '{name}', {version}, '{features}', '{run_id}'
+    '{name}', '{version}', '{features}', '{run_id}'
 from observed as o
 left join ml_forecast as f on o.app_id = f.app_id and o.install_id = f.install_id
 """
@@ -87,7 +78,7 @@ def score_ltv(
     store, lake = ModelStore(settings), lake or Lake(settings.lake, settings.storage_options)
     apps = load_activity(con)
     _watermarks(con, apps)
-    con.execute(f"create or replace temp table ml_predictions ({_LTV_COLUMNS})")
+    _start(con, LTV_TABLE)
     models: dict[int, int] = {}
     notes = []
     for horizon in sorted(horizons):
@@ -120,7 +111,7 @@ def score_churn(
     started = time.monotonic()
     store, lake = ModelStore(settings), lake or Lake(settings.lake, settings.storage_options)
     apps = churn.session_apps(load_activity(con))
-    con.execute(f"create or replace temp table ml_predictions ({_CHURN_COLUMNS})")
+    _start(con, CHURN_TABLE)
     stored, note = store.champion(f"{churn.TASK}_d{horizon_days}")
     models: dict[int, int] = {}
     notes = [note] if note else []
@@ -135,12 +126,18 @@ def score_churn(
         con.register("ml_scored", scored)
         con.execute(
             "insert into ml_predictions select app_id, install_id, make_timestamptz(as_of_us), "
-            f"{horizon_days}, chance, reasons, '{{name}}', {{version}}, '{FEATURE_VERSION}', '{{run_id}}' "
+            f"{horizon_days}, chance, reasons, '{{name}}', '{{version}}', '{FEATURE_VERSION}', '{{run_id}}' "
             "from ml_scored".format(**_identity(stored))
         )
         con.unregister("ml_scored")
         models[horizon_days] = stored.version
     return _write(con, lake, CHURN_TABLE, churn.TASK, snapshot, apps, models, notes, started)
+
+
+def _start(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    """An empty `ml_predictions` of the agreed shape."""
+    columns = ", ".join(f"{field.name} {duckdb_type(field.type)}" for field in PREDICTION_SCHEMAS[table])
+    con.execute(f"create or replace temp table ml_predictions ({columns})")
 
 
 def _watermarks(con: duckdb.DuckDBPyConnection, apps: Sequence[App]) -> None:
@@ -191,6 +188,7 @@ def _write(
 ) -> ScoringResult:
     """Replace the table unless it already holds exactly these rows."""
     rows: pa.Table = con.sql("select * from ml_predictions order by app_id, install_id, horizon_days").to_arrow_table()
+    rows = rows.cast(PREDICTION_SCHEMAS[table])
     versions = training.input_versions(snapshot)
     is_changed = not _holds(con, lake, table)
     if is_changed:
@@ -215,8 +213,7 @@ def _holds(con: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> bool:
     """Whether the newest version of `table` has exactly the rows of `ml_predictions`."""
     if not lake.exists(table):
         return False
-    columns = [row[0] for row in con.execute("select column_name from (describe ml_predictions)").fetchall()]
-    if lake.schema(table).names != columns:
+    if lake.schema(table).names != PREDICTION_SCHEMAS[table].names:
         return False
     layer, _, name = table.partition("/")
     con.execute(f"create schema if not exists {layer}")

@@ -17,6 +17,7 @@ import pytest
 
 from lakehouse import engine
 from lakehouse.lake import Lake
+from lakehouse.predictions import PREDICTION_SCHEMAS
 from models_ml import churn, gate, ltv, scoring, spine, training
 from models_ml.activity import INPUT_TABLES, load_activity, to_us
 from models_ml.boosting import BoostingParams
@@ -131,20 +132,8 @@ def test_the_same_inputs_find_their_model_instead_of_training_again(trained: Tra
 
 def test_predictions_have_the_agreed_columns_and_are_coherent(trained: Trained) -> None:
     table = predictions(trained.home, "predictions_ltv")
-    assert list(table.columns) == [
-        "app_id",
-        "install_id",
-        "as_of",
-        "horizon_days",
-        "predicted_ltv_usd",
-        "predicted_ltv_low_usd",
-        "predicted_ltv_high_usd",
-        "observed_revenue_usd",
-        "model_name",
-        "model_version",
-        "feature_version",
-        "run_id",
-    ]
+    assert list(table.columns) == PREDICTION_SCHEMAS["ml/predictions_ltv"].names
+    assert table["model_version"].unique().tolist() == ["1"]
     assert set(table["horizon_days"]) == {7, 30}
     assert trained.ltv_scores.models == {7: 1, 30: 1}
     assert trained.ltv_scores.notes == ("ltv_d90 has no champion",)
