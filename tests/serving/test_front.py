@@ -293,3 +293,23 @@ def test_many_readers_at_once_get_their_own_answers(address: str) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_sqlalchemy_sees_tables_columns_and_comments(running: tuple[Any, str]) -> None:
+    """The road of Superset."""
+    import sqlalchemy
+
+    address = running[1].removeprefix("http://")
+    engine = sqlalchemy.create_engine(f"clickhousedb://bi:{worlds.BI_PASSWORD}@{address}/marts")
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("select count() from campaign_daily")).scalar() == 3000
+    inspector = sqlalchemy.inspect(engine)
+    assert "campaign_daily" in inspector.get_table_names("marts")
+    columns = {column["name"]: str(column["type"]) for column in inspector.get_columns("campaign_daily", "marts")}
+    assert len(columns) == 12
+    assert inspector.get_table_comment("_publications", "marts")["text"].startswith("One row per mart")
+    table = sqlalchemy.Table("campaign_daily", sqlalchemy.MetaData(), autoload_with=engine, schema="marts")
+    with engine.connect() as connection:
+        rows = connection.execute(sqlalchemy.select(table.c.app_id).where(table.c.installs == 2).limit(1)).all()
+    assert len(rows) == 1
+    engine.dispose()
