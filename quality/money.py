@@ -39,17 +39,23 @@ _REVENUE_CAMPAIGNS: Final = Invariant(
     sql=balance(
         "app_id, day",
         """
-        select r.app_id, day, sum(r.revenue_usd) as n
-        from silver.int_revenue_events as r
-        inner join gold.attributed_installs as i on r.app_id = i.app_id and r.install_id = i.install_id
+        with earned as materialized (
+            select r.app_id, i.install_date, date_diff('day', i.install_date, r.event_date) as age,
+                   sum(r.revenue_usd) as revenue_usd
+            from silver.int_revenue_events as r
+            inner join gold.attributed_installs as i on r.app_id = i.app_id and r.install_id = i.install_id
+            where i.is_primary and r.event_at >= i.install_at
+            group by all
+        )
+        select e.app_id, m.day, sum(e.revenue_usd) as n
+        from earned as e
         inner join (
             unpivot (
                 select app_id, date, bool_or(is_mature_d0) as "0", bool_or(is_mature_d7) as "7",
                        bool_or(is_mature_d30) as "30"
                 from gold.campaign_daily group by all
             ) on "0", "7", "30" into name day value is_mature
-        ) as m on i.app_id = m.app_id and i.install_date = m.date and m.is_mature
-        where i.is_primary and r.event_at >= i.install_at and date_diff('day', i.install_date, r.event_date) <= day::int
+        ) as m on e.app_id = m.app_id and e.install_date = m.date and m.is_mature and e.age <= m.day::int
         group by all
         """,
         """

@@ -124,6 +124,16 @@ def _run(wanted: list[tuple[int, Expectation]], frame: pd.DataFrame) -> dict[int
     """Outcome of each expectation on a frame of groups, by its place in the suite."""
     if not wanted:
         return {}
+    # Most expectations hold, and asking only whether they do takes half the time; the others are asked for their rows.
+    answers = _ask(wanted, frame, {"result_format": "BOOLEAN_ONLY"})
+    failed = [(place, e) for place, e in wanted if not answers[place].success]
+    if failed:
+        form = {"result_format": "COMPLETE", "unexpected_index_column_names": list(frame.columns)}
+        answers |= _ask(failed, frame, form)
+    return {place: _outcome(e, answers[place]) for place, e in wanted}
+
+
+def _ask(wanted: list[tuple[int, Expectation]], frame: pd.DataFrame, result_format: dict[str, Any]) -> dict[int, Any]:
     gx = _great_expectations()
     built = [
         getattr(gx.expectations, e.kind)(
@@ -131,13 +141,9 @@ def _run(wanted: list[tuple[int, Expectation]], frame: pd.DataFrame) -> dict[int
         )
         for place, e in wanted
     ]
-    result = gx.frames.get_batch(batch_parameters={"dataframe": frame}).validate(
-        gx.suite(name="suite", expectations=built),
-        # Naming the columns of a failed row is slow on a million rows and fast on groups.
-        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": list(frame.columns)},
-    )
-    by_place = {r.expectation_config.meta["place"]: r for r in result.results}
-    return {place: _outcome(e, by_place[place]) for place, e in wanted}
+    batch = gx.frames.get_batch(batch_parameters={"dataframe": frame})
+    result = batch.validate(gx.suite(name="suite", expectations=built), result_format=result_format)
+    return {r.expectation_config.meta["place"]: r for r in result.results}
 
 
 def _outcome(expectation: Expectation, answer: Any) -> ExpectationOutcome:
@@ -145,7 +151,7 @@ def _outcome(expectation: Expectation, answer: Any) -> ExpectationOutcome:
     groups: list[dict[str, Any]] = result.get("unexpected_index_list") or []
     count = sum(int(group[_WEIGHT]) for group in groups)
     if answer.success:
-        observed = as_text(result["observed_value"]) if "observed_value" in result else "as expected"
+        observed = "as expected"
     elif not result:
         observed = _exception_text(answer.exception_info)
     elif "observed_value" in result:
