@@ -63,25 +63,35 @@ def bar_chart(
         y += gap
     if reference is not None:
         x = _LABEL + reference[0] * scale
-        parts.append(
+        # First of all, so that bars and values lie over it.
+        parts.insert(
+            0,
             f'<line class="reference" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{y:.1f}"/>'
-            f'<text class="note" x="{x:.1f}" y="{y + 10:.1f}" text-anchor="middle">{escape(reference[1])}</text>'
+            f'<text class="note" x="{x:.1f}" y="{y + 10:.1f}" text-anchor="middle">{escape(reference[1])}</text>',
         )
         y += 16
     return _svg(title, f"Bars of {', '.join(series)} for {len(groups)} rows.", y, parts)
 
 
-def line_chart(title: str, points: Sequence[tuple[date, float]], show: Callable[[float | None], str]) -> str:
-    """One value per day as a line over a filled area, from zero. A day without a point is bridged."""
+def line_chart(
+    title: str,
+    points: Sequence[tuple[date, float]],
+    show: Callable[[float | None], str],
+    span: tuple[date, date] | None = None,
+) -> str:
+    """One value per day as a line over a filled area, from zero; a day without a point is bridged.
+
+    `span` is the first and the last day of the axis, so that charts below each other can be compared.
+    """
     if len(points) < 2:
         return ""
     left, right, height = 52, 12, 132
-    first, last = points[0][0], points[-1][0]
+    first, last = span or (points[0][0], points[-1][0])
     top = _round_up(max(value for _, value in points))
-    span = max((last - first).days, 1)
+    days = max((last - first).days, 1)
 
     def place(day: date, value: float) -> tuple[float, float]:
-        x = left + (day - first).days / span * (_WIDTH - left - right)
+        x = left + (day - first).days / days * (_WIDTH - left - right)
         return x, 8 + (1 - value / top) * (height - 8)
 
     parts = []
@@ -92,7 +102,8 @@ def line_chart(title: str, points: Sequence[tuple[date, float]], show: Callable[
             f'<text class="value" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{compact(top * step)}</text>'
         )
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
-    parts.append(f'<polygon class="area" points="{left},{height} {path} {_WIDTH - right},{height}"/>')
+    base = [f"{place(points[at][0], 0)[0]:.1f},{height}" for at in (0, -1)]
+    parts.append(f'<polygon class="area" points="{base[0]} {path} {base[1]}"/>')
     parts.append(f'<polyline class="line" points="{path}"/>')
     best_day, best = max(points, key=lambda point: point[1])
     x, y = place(best_day, best)

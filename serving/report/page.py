@@ -157,7 +157,11 @@ def _retention(data: ReportData) -> list[dict[str, Any]]:
 
 
 def _trends(data: ReportData) -> list[dict[str, Any]]:
-    daily, revenue = data.rows("daily"), data.rows("daily_revenue")
+    # Days with nothing but touches come before the first install and would only push the rest aside.
+    daily = [row for row in data.rows("daily") if row["cost"] or row["install_count"]]
+    revenue = data.rows("daily_revenue")
+    days = [row["date"] for row in (*daily, *revenue)]
+    span = (min(days), max(days)) if days else None
     charts = (
         ("Spend per day, USD", "daily", [(row["date"], float(row["cost"])) for row in daily], usd),
         ("Installs per day", "daily", [(row["date"], float(row["install_count"])) for row in daily], count),
@@ -167,7 +171,7 @@ def _trends(data: ReportData) -> list[dict[str, Any]]:
         {
             "title": title,
             "sql": data.answers[answer].sql,
-            "chart": line_chart(title, points, show),
+            "chart": line_chart(title, points, show, span),
             "points": [(day, show(value)) for day, value in points],
         }
         for title, answer, points, show in charts
