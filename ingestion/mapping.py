@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +26,7 @@ SHIPPED: Final = Path(__file__).with_name("mappings")
 _NUMBER: Final = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _TRUE: Final = frozenset({"true", "t", "1", "yes", "y"})
 _FALSE: Final = frozenset({"false", "f", "0", "no", "n"})
+_TIME_CACHE: Final = 16_384
 _TICKS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
 
@@ -106,7 +108,11 @@ class RowMapper:
         by_name = {f.name: f for f in FIELDS}
         self._constants = {"app_id": mapping.app_id, "record_type": mapping.record_type} | mapping.constants
         self._fields = [(field, column, _converter(by_name[field])) for field, column in mapping.fields.items()]
-        self._times = [(by_name[field], rule, _zone(rule)) for field, rule in mapping.times.items()]
+        # Reports repeat their times, and parsing one costs more than all else of a row.
+        self._times = [
+            (field, rule.column, lru_cache(_TIME_CACHE)(partial(_instant, by_name[field], rule, _zone(rule))))
+            for field, rule in mapping.times.items()
+        ]
         used = {*mapping.fields.values(), *(rule.column for rule in mapping.times.values())}
         self.columns = frozenset(used | set(mapping.record_id.columns))
         self._used = frozenset(used)
@@ -117,9 +123,9 @@ class RowMapper:
         for name, column, convert in self._fields:
             if (value := row.get(column)) is not None and value != "":
                 record[name] = convert(value)
-        for field, rule, zone in self._times:
-            if (value := row.get(rule.column)) is not None and value != "":
-                record[field.name] = _instant(field, rule, zone, value)
+        for name, column, instant in self._times:
+            if (value := row.get(column)) is not None and value != "":
+                record[name] = instant(value)
         rest = {name: value for name, value in row.items() if name not in self._used and value not in (None, "")}
         if rest:
             record["properties"] = rest

@@ -45,9 +45,20 @@ class Occurrences:
 
 def repeated_digests(settings: Settings, digests: Iterable[bytes]) -> frozenset[bytes]:
     """Digests that come more than once; counted by DuckDB, which spills what does not fit in memory."""
+    failures: list[Exception] = []
+
+    def guarded() -> Iterator[bytes]:
+        # An error of the file must come out as itself, not as one of the engine that reads the stream.
+        try:
+            yield from digests
+        except Exception as error:
+            failures.append(error)
+
     with engine.connect(settings, layers=()) as connection:
-        connection.register("digests", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(digests)))
+        connection.register("digests", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(guarded())))
         found = connection.sql("select digest from digests group by digest having count(*) > 1").fetchall()
+    if failures:
+        raise failures[0]
     return frozenset(row[0] for row in found)
 
 

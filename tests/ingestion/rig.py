@@ -119,11 +119,16 @@ class Running:
 
 def bronze(settings: Settings, table: str, where: str = "true") -> list[dict[str, Any]]:
     """Rows of a bronze table."""
+    return query(settings, table, f"select * from bronze.{table} where {where}")
+
+
+def query(settings: Settings, table: str, sql: str) -> list[dict[str, Any]]:
+    """Result of a query over one bronze table."""
     lake = Lake(settings.lake)
     with engine.connect(settings, lake=lake, layers=()) as connection:
         connection.execute("create schema bronze")
         engine.create_view(connection, lake, f"bronze/{table}")
-        return list(connection.sql(f"select * from bronze.{table} where {where}").to_arrow_table().to_pylist())
+        return list(connection.sql(sql).to_arrow_table().to_pylist())
 
 
 def start_process(settings: Settings, keys: dict[str, str], **environment: str) -> Running:
