@@ -1,0 +1,235 @@
+"""Section `ingest`: how close the endpoint comes to the least that any endpoint and any landing must do.
+
+`batch_ack` and `single_event` stand beside a bare endpoint (`bench.bare_endpoint`) under the same load, measured in
+turns; `sustained_to_delta` beside DuckDB reading the same events from a file and deltalake writing them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from bench.ingest_load import APP, events
+from lakehouse.apps import App, new_write_key, save_apps
+from lakehouse.contract import RECORD_TABLES
+from lakehouse.lake import Lake
+from lakehouse.settings import Settings, load_settings
+
+_SALT: Final = "a salt for measurements, of no other use"
+_ROUNDS: Final = 3
+_SECONDS: Final = 4.0
+_SUSTAINED_REQUESTS: Final = 400
+_TABLES: Final = ("bronze/bronze_app_events", "bronze/bronze_touchpoints", "bronze/bronze_network")
+
+
+def run() -> list[dict[str, Any]]:
+    """Rows of the section; about a minute."""
+    with tempfile.TemporaryDirectory(prefix="unmogrowp-bench-") as folder:
+        root = Path(folder)
+        batch, single, startup, memory = _acknowledge(root)
+        sustained = _sustained(root)
+    rows = [
+        _row("batch_ack", batch, "bare_endpoint", "records"),
+        _row("single_event", single, "bare_endpoint", "records"),
+        sustained,
+        _information("batch_ack_p99", batch, "p99_ms", "ms"),
+        _information("single_event_p99", single, "p99_ms", "ms"),
+        {"name": "start_to_ready", "value": startup, "unit": "s"},
+        {"name": "memory_under_load", "value": memory, "unit": "MiB"},
+    ]
+    return [{"limit_name": None, "limit_value": None, "ratio": None} | row for row in rows]
+
+
+_Measured = dict[str, list[dict[str, Any]]]
+
+
+def _acknowledge(root: Path) -> tuple[_Measured, _Measured, float, float]:
+    """Both endpoints under both loads, in turns; seconds from start to ready, and peak memory in MiB."""
+    batch: _Measured = {"ours": [], "bare": []}
+    single: _Measured = {"ours": [], "bare": []}
+    starts: list[float] = []
+    memory = 0.0
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        with _endpoint(root / "home") as (process, port, key):
+            starts.append(time.perf_counter() - started)
+            batch["ours"].append(_load(port, key, connections=4, batch=1_000))
+            single["ours"].append(_load(port, key, connections=64, batch=1))
+            memory = max(memory, _peak_mib(process.pid))
+        with _bare(root) as port:
+            batch["bare"].append(_load(port, key, connections=4, batch=1_000))
+            single["bare"].append(_load(port, key, connections=64, batch=1))
+    return batch, single, statistics.median(starts), memory
+
+
+def _sustained(root: Path) -> dict[str, Any]:
+    """Events per second from the first byte of HTTP until all rows can be read in Delta, and the same from a file."""
+    settings = _home(root / "sustained")[0]
+    records = _SUSTAINED_REQUESTS * 1_000
+    with _endpoint(root / "sustained") as (_, port, key):
+        started = time.perf_counter()
+        _load(port, key, connections=4, batch=1_000, seconds=600.0, requests=_SUSTAINED_REQUESTS)
+        lake = Lake(settings.lake)
+        while sum(lake.row_count(table) for table in _TABLES[:2]) < records:
+            time.sleep(0.05)
+        ours = records / (time.perf_counter() - started)
+    source = root / "events.ndjson"
+    lines = events(20_000)
+    with source.open("wb") as stream:
+        for _ in range(records // len(lines)):
+            stream.write(b"\n".join(lines) + b"\n")
+    limits = []
+    for number in range(_ROUNDS):
+        target = root / f"limit{number}"
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "bench.ingest", str(source), str(target)], check=True)
+        limits.append(records / (time.perf_counter() - started))
+    limit = statistics.median(limits)
+    return {
+        "name": "sustained_to_delta",
+        "value": ours,
+        "unit": "events/s",
+        "limit_name": "duckdb_to_deltalake",
+        "limit_value": limit,
+        "ratio": ours / limit,
+    }
+
+
+def write_without_endpoint(source: Path, target: Path) -> None:
+    """What the landing cannot avoid: JSON into the same columns of the same tables, by DuckDB and deltalake."""
+    import duckdb
+
+    from lakehouse.contract import FIELDS, Kind, Origin
+
+    types = {Kind.INSTANT: "timestamptz", Kind.DATE: "date", Kind.INTEGER: "bigint", Kind.BOOLEAN: "boolean"}
+    columns = {f.name: types.get(f.kind, "varchar") for f in FIELDS if f.origin is Origin.SENDER}
+    columns |= {"revenue": "decimal(18,6)", "cost": "decimal(18,6)"}
+    lake = Lake(target)
+    connection = duckdb.connect(config={"threads": 2})
+    connection.execute("set TimeZone = 'UTC'")
+    listed = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
+    connection.execute(
+        f"create view sent as from read_json('{source}', format = 'newline_delimited', columns = {{{listed}}})"
+    )
+    made = {
+        "received_at": "now()",
+        "ingest_date": "current_date",
+        "event_date": "event_at::date",
+        "is_event_at_missing": "event_at is null",
+        "source": "'s2s'",
+        "payload_hash": "left(md5(record_id), 16)",
+        "request_id": "'r'",
+        "ip_prefix": "null::varchar",
+        "ip_hash": "left(md5(ip), 32)",
+        "raw_url": "null::varchar",
+        "is_signature_valid": "null::boolean",
+        "revenue_micros": "(revenue * 1000000)::bigint",
+        "cost_micros": "(cost * 1000000)::bigint",
+    }
+    for table in RECORD_TABLES[:2]:
+        lake.create(table.key, table.schema, partition_by=("ingest_date",))
+        chosen = ", ".join(f'{made.get(f.column, f.column)} as "{f.column}"' for f in table.fields)
+        kinds = ", ".join(f"'{kind}'" for kind in table.record_types)
+        rows = connection.sql(f"select {chosen} from sent where record_type in ({kinds})").to_arrow_table()
+        lake.append_once(table.key, rows, writer="limit", batch=1)
+
+
+@contextmanager
+def _endpoint(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+    settings, key = _home(home)
+    port = _free_port()
+    environment = dict(os.environ) | {
+        "UNMOGROWP_HOME": str(settings.home),
+        "UNMOGROWP_SALT": _SALT,
+        "UNMOGROWP_INGEST_PORT": str(port),
+    }
+    with (settings.home / "endpoint.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", "ingestion"], env=environment, stderr=log)
+    try:
+        while not (settings.home / "ingest.json").is_file():
+            time.sleep(0.01)
+        yield process, port, key
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(120)
+        shutil.rmtree(settings.home)
+
+
+@contextmanager
+def _bare(root: Path) -> Iterator[int]:
+    port = _free_port()
+    process = subprocess.Popen([sys.executable, "-m", "bench.bare_endpoint", str(port), str(root)])
+    try:
+        while not _answers(port):
+            time.sleep(0.01)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+        (root / "bare.log").unlink()
+
+
+def _load(port: int, key: str, **options: Any) -> dict[str, Any]:
+    asked = {"port": port, "key": key, "seconds": _SECONDS, "requests": None} | options
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.ingest_load", json.dumps(asked)], check=True, stdout=subprocess.PIPE
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _row(name: str, measured: _Measured, limit: str, count: str) -> dict[str, Any]:
+    ours, bare = (statistics.median(r[count] / r["seconds"] for r in measured[side]) for side in ("ours", "bare"))
+    return {
+        "name": name,
+        "value": ours,
+        "unit": "events/s",
+        "limit_name": limit,
+        "limit_value": bare,
+        "ratio": ours / bare,
+    }
+
+
+def _information(name: str, measured: _Measured, field: str, unit: str) -> dict[str, Any]:
+    ours, bare = (statistics.median(r[field] for r in measured[side]) for side in ("ours", "bare"))
+    return {"name": name, "value": ours, "unit": unit, "limit_name": "bare_endpoint", "limit_value": bare}
+
+
+def _home(home: Path) -> tuple[Settings, str]:
+    """A home with one app; its settings and a new write key."""
+    settings = load_settings({"UNMOGROWP_HOME": str(home), "UNMOGROWP_SALT": _SALT})
+    key, stored = new_write_key("bench")
+    save_apps(settings, (App(app_id=APP, platform="ios", write_keys=(stored,)),))
+    return settings, key
+
+
+def _peak_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+if __name__ == "__main__":
+    write_without_endpoint(Path(sys.argv[1]), Path(sys.argv[2]))
