@@ -45,3 +45,8 @@
         ~ ' * cast(' ~ usd_per_unit ~ ' as decimal(13, 9)) as decimal(18, 6))'
     ) -}}
 {% endmacro %}
+
+{# MD5 of all values of a text column, in the order of the values. #}
+{% macro content_hash(column) %}
+    {{- return(dbt.hash(dbt.listagg(column, "';'", 'order by ' ~ column))) -}}
+{% endmacro %}

@@ -31,7 +31,7 @@
         {%- set first = planned - day * days_before -%}
         {%- set last = planned + day * days_after -%}
         {%- if ranges and first <= ranges[-1][1] + day -%}
-            {%- do ranges[-1].__setitem__(1, last) -%}
+            {%- do ranges.append([ranges.pop()[0], last]) -%}
         {%- else -%}
             {%- do ranges.append([first, last]) -%}
         {%- endif -%}
@@ -54,6 +54,13 @@
 {# Predicate that keeps the rows a run needs: the planned dates of this model, widened by whole days. #}
 {% macro planned_dates(column, days_before=0, days_after=0) %}
     {{- date_ranges_sql(column, planned_ranges(days_before, days_after)) if is_partial() else 'true' -}}
+{% endmacro %}
+
+{# Predicate that keeps every row of the keys that occur on a planned date, whatever the date of the row. #}
+{% macro planned_keys(relation, keys, date_column) %}
+    {%- set keys = keys | join(', ') -%}
+    {{- '(' ~ keys ~ ') in (select ' ~ keys ~ ' from ' ~ relation ~ ' where ' ~ planned_dates(date_column) ~ ')'
+        if is_partial() else 'true' -}}
 {% endmacro %}
 
 {# The rows of a bronze table that a run has to look at: all, or those that arrived since the consumed version. #}

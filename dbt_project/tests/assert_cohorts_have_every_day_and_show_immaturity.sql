@@ -1,4 +1,4 @@
-{% set days = var('cohort_days') + 1 %}
+{% set days = (var('cohort_days') | int) + 1 %}
 
 with
 

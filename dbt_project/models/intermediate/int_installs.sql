@@ -2,22 +2,13 @@
 
 with
 
-{% if is_partial() -%}
--- An install id whose day is built again may have an earlier record on a day that is not.
-planned as (
-    select distinct app_id, install_id
-    from {{ ref('stg_installs') }}
-    where {{ planned_dates('event_date') }}
-),
-
-{% endif -%}
 records as (
-    select record.*
-    from {{ ref('stg_installs') }} as record
-    {%- if is_partial() %}
-    inner join planned on record.app_id = planned.app_id and record.install_id = planned.install_id
-    {%- endif %}
-    where record.environment = 'production'
+    select *
+    from {{ ref('stg_installs') }}
+    where
+        environment = 'production'
+        -- An install id whose day is built again may have an earlier record on a day that is not.
+        and {{ planned_keys(ref('stg_installs'), ['app_id', 'install_id'], 'event_date') }}
 ),
 
 ranked as (

@@ -15,6 +15,6 @@ lines as (
 )
 
 select
-    {{ dbt.hash(dbt.listagg('line', "';'", 'order by line')) }} as ruleset_id,
+    {{ content_hash('line') }} as ruleset_id,
     count(*) as line_count
 from lines

@@ -1,7 +1,5 @@
 {{ config(meta={'plan': 'campaign_dates'}, partition_by='date') }}
 
-{% set horizons = [0, 7, 30] %}
-
 with
 
 touches as (
@@ -67,26 +65,33 @@ cohorts as (
     group by all
 ),
 
-revenues as (
+earnings as (
     select
         install.app_id,
         install.date,
         install.platform,
         install.partner,
         install.campaign_id,
-        {%- for n in horizons %}
-        sum(
-            case
-                when {{ days_between('install.date', 'revenue.event_date') }} <= {{ n }} then revenue.revenue_usd
-                else 0
-            end
-        ) as revenue_d{{ n }}_usd{{ ',' if not loop.last }}
-        {%- endfor %}
+        revenue.revenue_usd,
+        {{ days_between('install.date', 'revenue.event_date') }} as day_n
     from {{ ref('int_revenue_events') }} as revenue
     inner join installs as install on revenue.app_id = install.app_id and revenue.install_id = install.install_id
     where
         revenue.event_at >= install.install_at
-        and {{ planned_dates('revenue.event_date', days_after=horizons | max) }}
+        and {{ planned_dates('revenue.event_date', days_after=30) }}
+),
+
+revenues as (
+    select
+        app_id,
+        date,
+        platform,
+        partner,
+        campaign_id,
+        sum(case when day_n <= 0 then revenue_usd else 0 end) as revenue_d0_usd,
+        sum(case when day_n <= 7 then revenue_usd else 0 end) as revenue_d7_usd,
+        sum(case when day_n <= 30 then revenue_usd else 0 end) as revenue_d30_usd
+    from earnings
     group by all
 ),
 
@@ -110,10 +115,11 @@ measures as (
         cast(coalesce(touches.clicks, 0) as bigint) as clicks,
         coalesce(cohorts.installs, 0) as installs,
         cast(coalesce(costs.cost_usd, 0) as decimal(18, 6)) as cost_usd,
-        {%- for n in horizons %}
-        cast(coalesce(revenues.revenue_d{{ n }}_usd, 0) as decimal(18, 6)) as revenue_d{{ n }}_usd,
-        coalesce({{ days_between('keys.date', 'watermark.watermark_date') }} > {{ n }}, false) as is_mature_d{{ n }},
-        {%- endfor %}
+        cast(coalesce(revenues.revenue_d0_usd, 0) as decimal(18, 6)) as revenue_d0_usd,
+        cast(coalesce(revenues.revenue_d7_usd, 0) as decimal(18, 6)) as revenue_d7_usd,
+        cast(coalesce(revenues.revenue_d30_usd, 0) as decimal(18, 6)) as revenue_d30_usd,
+        -- Days of the date that are over, on the clock of the app's data; a date without installs comes of age too.
+        coalesce({{ days_between('keys.date', 'watermark.watermark_date') }} - 1, -1) as mature_day,
         keys.partner != 'organic' as is_paid
     from keys
     left join touches using (app_id, date, platform, partner, campaign_id)
@@ -134,16 +140,18 @@ select
     clicks,
     installs,
     cost_usd,
-    {%- for n in horizons %}
-    case when is_mature_d{{ n }} then revenue_d{{ n }}_usd end as revenue_d{{ n }}_usd,
-    {%- endfor %}
-    {%- for n in horizons %}
-    is_mature_d{{ n }},
-    {%- endfor %}
+    case when mature_day >= 0 then revenue_d0_usd end as revenue_d0_usd,
+    case when mature_day >= 7 then revenue_d7_usd end as revenue_d7_usd,
+    case when mature_day >= 30 then revenue_d30_usd end as revenue_d30_usd,
+    mature_day >= 0 as is_mature_d0,
+    mature_day >= 7 as is_mature_d7,
+    mature_day >= 30 as is_mature_d30,
     case when is_paid then cost_usd else 0 end as ecpi_cost_usd,
     case when is_paid then installs else 0 end as ecpi_installs,
-    {%- for n in horizons %}
-    case when is_mature_d{{ n }} and is_paid then revenue_d{{ n }}_usd end as roas_d{{ n }}_revenue_usd,
-    case when is_mature_d{{ n }} and is_paid then cost_usd end as roas_d{{ n }}_cost_usd{{ ',' if not loop.last }}
-    {%- endfor %}
+    case when is_paid and mature_day >= 0 then revenue_d0_usd end as roas_d0_revenue_usd,
+    case when is_paid and mature_day >= 0 then cost_usd end as roas_d0_cost_usd,
+    case when is_paid and mature_day >= 7 then revenue_d7_usd end as roas_d7_revenue_usd,
+    case when is_paid and mature_day >= 7 then cost_usd end as roas_d7_cost_usd,
+    case when is_paid and mature_day >= 30 then revenue_d30_usd end as roas_d30_revenue_usd,
+    case when is_paid and mature_day >= 30 then cost_usd end as roas_d30_cost_usd
 from measures

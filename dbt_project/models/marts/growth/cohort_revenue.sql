@@ -1,6 +1,6 @@
 {{ config(meta={'plan': 'cohort_dates'}, partition_by='install_date') }}
 
-{% set last_day = var('cohort_days') %}
+{% set last_day = var('cohort_days') | int %}
 
 with
 

@@ -1,3 +1,7 @@
+{% set tables = [
+    'bronze_app_events', 'bronze_touchpoints', 'bronze_costs', 'bronze_consents', 'bronze_skan_postbacks',
+] %}
+
 with
 
 receipts as (
@@ -12,13 +16,14 @@ receipts as (
     group by app_id, ingest_date
 ),
 
-{% set tables = ['bronze_app_events', 'bronze_touchpoints', 'bronze_costs', 'bronze_consents', 'bronze_skan_postbacks'] %}
 landed as (
     select app_id, ingest_date, sum(row_count) as landed
     from (
         {%- for table in tables %}
-        select app_id, ingest_date, count(*) as row_count from {{ source('bronze', table) }} group by app_id, ingest_date
-        {{ 'union all' if not loop.last }}
+            select app_id, ingest_date, count(*) as row_count
+            from {{ source('bronze', table) }}
+            group by app_id, ingest_date
+            {% if not loop.last %}union all{% endif %}
         {%- endfor %}
     ) as parts
     group by app_id, ingest_date
@@ -29,21 +34,21 @@ firsts as (
     select app_id, ingest_date, sum(row_count) as firsts
     from (
         {%- for model in ['stg_app_events', 'stg_touchpoints', 'stg_consents'] %}
-        select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
-        from {{ ref(model) }}
-        group by 1, 2
-        union all
+            select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
+            from {{ ref(model) }}
+            group by 1, 2
+            union all
         {%- endfor %}
         -- Their staging models keep one row per business key, not per record, so records are counted in bronze.
         {%- for table in ['bronze_costs', 'bronze_skan_postbacks'] %}
-        select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
-        from (
-            select app_id, record_id, min(received_at) as received_at
-            from {{ source('bronze', table) }}
-            group by app_id, record_id
-        ) as records
-        group by 1, 2
-        {{ 'union all' if not loop.last }}
+            select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
+            from (
+                select app_id, record_id, min(received_at) as received_at
+                from {{ source('bronze', table) }}
+                group by app_id, record_id
+            ) as records
+            group by 1, 2
+            {% if not loop.last %}union all{% endif %}
         {%- endfor %}
     ) as parts
     group by app_id, ingest_date

@@ -1,0 +1,149 @@
+"""A small mobile world as bronze rows: every record type, late, repeated, colliding and restated records."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse.apps import App, save_apps
+from lakehouse.contract import bronze_schemas
+from lakehouse.lake import Lake
+from lakehouse.settings import Settings, load_settings
+
+SCHEMAS = bronze_schemas()
+START = datetime(2026, 1, 1, tzinfo=UTC)
+APPS = (
+    App(app_id="game.android", platform="android"),
+    App(app_id="game.ios", platform="ios"),
+    App(app_id="shop", platform="web", implied_installs=True),
+)
+Row = dict[str, Any]
+
+
+@dataclass
+class Home:
+    """A home folder with its lake; batches are numbered as they land."""
+
+    folder: Path
+    batch: int = 0
+    settings: Settings = field(init=False)
+    lake: Lake = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.settings = load_settings({"UNMOGROWP_HOME": str(self.folder)})
+        self.lake = Lake(self.settings.lake)
+        save_apps(self.settings, APPS)
+
+    def land(self, rows: Iterable[tuple[str, Row]]) -> None:
+        """Append rows (table, row), one commit per table."""
+        tables: dict[str, list[Row]] = {}
+        for name, row in rows:
+            tables.setdefault(name, []).append(row)
+        for name, some in sorted(tables.items()):
+            schema = SCHEMAS[name]
+            self.lake.create(name, schema, ["ingest_date"])
+            columns = [pa.array([row.get(f.name) for row in some], f.type) for f in schema]
+            self.lake.append_once(name, pa.Table.from_arrays(columns, schema=schema), writer="w", batch=self.batch)
+        self.batch += 1
+
+
+def record(kind: str, record_id: str, at: datetime, received: datetime | None = None, **values: Any) -> Row:
+    """A bronze row; `payload_hash` follows the sender's values, as the endpoint makes it."""
+    got = received or at + timedelta(seconds=30)
+    sent = {"record_type": kind, "record_id": record_id, "event_at": at, **values}
+    payload = hashlib.sha256(repr(sorted(sent.items(), key=lambda item: item[0])).encode()).hexdigest()
+    return {
+        "app_id": "game.android", "source": "sdk", "is_event_at_missing": False, "properties": "{}",
+        "request_id": hashlib.sha256(f"{payload}{got}".encode()).hexdigest()[:12], "payload_hash": payload,
+        "event_date": at.date(), "received_at": got, "ingest_date": got.date(), **sent,
+    }  # fmt: skip
+
+
+def simulate(seed: int, installs: int = 60, days: int = 12) -> list[tuple[str, Row]]:
+    """Rows (table, row) of a world, each record once, in no particular order."""
+    rng = random.Random(seed)
+    rows: list[tuple[str, Row]] = []
+    for n in range(installs):
+        rows += _life(rng, n, days)
+    for day in range(days):
+        for campaign in ("c1", "c2"):
+            for statement in range(rng.choice((1, 1, 2))):
+                at = START + timedelta(days=day + 1, hours=statement)
+                values = {
+                    "partner": rng.choice(("NetOne", "nettwo")), "campaign_id": campaign, "cost_micros": rng.randrange(10**8),
+                    "currency": "USD", "cost_date": (START + timedelta(days=day)).date(), "as_of": at,
+                }  # fmt: skip
+                rows.append(("bronze/bronze_costs", record("cost", f"co{day}{campaign}{statement}", at, **values)))
+    for n in range(6):
+        at = START + timedelta(days=n, hours=3)
+        values = {"transaction_id": f"tx{n // 2}", "postback_sequence_index": 0, "skan_version": "4.0"}
+        rows.append(
+            ("bronze/bronze_skan_postbacks", record("skan_postback", f"sk{n}", at, app_id="game.ios", **values))
+        )
+    return rows
+
+
+def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
+    app = ("game.android", "game.ios", "shop")[n % 3]
+    at = START + timedelta(days=rng.random() * (days - 2))
+    install = {"app_id": app, "install_id": f"i{n}"}
+    ad_id = {"gaid" if app == "game.android" else "idfa": f"ad-{n}"}
+    rows: list[tuple[str, Row]] = []
+    if app != "shop":
+        more: Row = (
+            {"click_id": f"ck{n}"} if n % 4 == 0 else {"referrer": f"utm=x%26click_id%3Dck{n}"} if n % 4 == 1 else {}
+        )
+        if n % 7 == 0:
+            more["install_begin_server_at"] = at - timedelta(minutes=5)
+        values = {**install, **(ad_id if n % 3 else {}), "country": "DE", **more}
+        rows.append(("bronze/bronze_app_events", record("install", f"in{n}", at, **values)))
+        for t in range(rng.randrange(4)):
+            touched = at - timedelta(hours=rng.choice((-1, 0.05, 1, 23, 25, 100, 167, 169, 190)))
+            touch = {
+                "app_id": app, "partner": rng.choice(("NetOne", "nettwo")), "campaign_id": rng.choice(("c1", "c2")),
+                "is_signature_valid": rng.choice((None, None, True, False)), **ad_id,
+                **({"click_id": f"ck{n}"} if t == 0 else {}),
+            }  # fmt: skip
+            kind = rng.choice(("click", "impression"))
+            rows.append(("bronze/bronze_touchpoints", record(kind, f"to{n}-{t}", touched, **touch)))
+    if n % 10 == 0:
+        values = {**install, "has_ad_user_data_consent": n % 20 == 0}
+        rows.append(("bronze/bronze_consents", record("consent", f"cs{n}", at - timedelta(minutes=1), **values)))
+    for e in range(rng.randrange(1, 8)):
+        when = at + timedelta(days=rng.random() * 6)
+        kind = rng.choice(("session", "event", "ad_revenue", "uninstall"))
+        values = dict(install)
+        if kind in {"event", "ad_revenue"}:
+            values |= {"revenue_micros": rng.randrange(-(10**6), 10**7), "currency": rng.choice(("USD", "EUR", "JPY"))}
+        if kind == "event":
+            values |= {"event_name": "buy", "receipt_state": rng.choice((None, "valid", "invalid"))}
+        if e == 0 and n % 9 == 0:
+            values["environment"] = "sandbox"
+        rows.append(("bronze/bronze_app_events", record(kind, f"ev{n}-{e}", when, **values)))
+    return rows
+
+
+def delivered(rows: Sequence[tuple[str, Row]], seed: int, parts: int) -> list[list[tuple[str, Row]]]:
+    """The same world as a bad network delivers it: shuffled, repeated, late, some ids with another time, in parts."""
+    rng = random.Random(seed)
+    copies = list(rows)
+    for table, row in rng.sample(list(rows), len(rows) // 4):
+        got = row["received_at"] + timedelta(days=rng.choice((-1, 0, 0, 1, 3)), minutes=rng.randrange(1, 600))
+        copies.append(
+            (table, row | {"received_at": got, "ingest_date": got.date(), "request_id": f"again{rng.random()}"})
+        )
+    for table, row in rng.sample([r for r in rows if r[0] != "bronze/bronze_costs"], len(rows) // 15):
+        moved = row["event_at"] + timedelta(days=rng.choice((-2, -1, 1)), hours=rng.randrange(20))
+        copies.append(
+            (table, row | {"event_at": moved, "event_date": moved.date(), "payload_hash": f"h{rng.random()}"})
+        )
+    rng.shuffle(copies)
+    return [copies[n::parts] for n in range(parts)]
