@@ -126,9 +126,8 @@ def _train(
     if later is not None:
         evaluations.append(later)
     judged = evaluations[-1]
-    channel = judged.frame["partner"].fillna("unknown").to_numpy(dtype=object)
     verdict = gate.judge_churn(
-        gate.Judged(judged.churned, judged.chance, judged.naive, channel),
+        gate.Judged(judged.churned, judged.chance, judged.naive, *training.channel_and_user(judged.frame)),
         _contest(store, plan.model_name, evaluations[0]),
         seed=plan.seed,
     )

@@ -3,19 +3,19 @@
 Belongs here: the bounds and the verdict. Does not belong here: computing measures (`metrics`), aliases (`tracking`).
 
 Bounds are judged with the sampling error in mind: revenue is heavy-tailed, and on a few thousand users a total 15 % off
-says little. A calibration bound fails when the whole 95 % interval lies outside it, or the point estimate is absurd.
+says little. The overall calibration fails when its whole 95 % interval lies outside the bound, or the point estimate is
+absurd. A channel fails when it is out of bounds by more than dealing the same users to channels at random explains: a
+channel without one of the few big spenders looks overpredicted by chance, and no resampling of its own rows shows that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from models_ml import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -28,18 +28,20 @@ RATIO_BOUNDS: Final = (0.9, 1.1)
 RATIO_ABSURD: Final = (0.5, 2.0)
 CHANNEL_BOUNDS: Final = (0.75, 1.33)
 CHANNEL_MIN_ROWS: Final = 500
+DEALS: Final = 300
 MARGIN: Final = 0.02  # how much worse than the champion the lower bound may be
 MIN_COMPARED: Final = 300  # fewer newly matured rows cannot tell two models apart
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Rows a verdict rests on: what happened, our forecast, the naive forecast, and the channel of each row."""
+    """Rows a verdict rests on: what happened, our forecast, the naive forecast, channel and user of each row."""
 
     actual: Array
     ours: Array
     naive: Array
     channel: NDArray[np.object_]
+    user: NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,6 @@ class Verdict:
 
 def judge_value(judged: Judged, contest: Contest | None, *, seed: int) -> Verdict:
     """Gate of a value model (USD)."""
-    import numpy as np
-
     failures = _sane(judged.ours, upper=None)
     if failures:
         return Verdict(tuple(failures))
@@ -77,11 +77,8 @@ def judge_value(judged: Judged, contest: Contest | None, *, seed: int) -> Verdic
     own, naive = (metrics.rmse(judged.actual, p) for p in (judged.ours, judged.naive))
     if not (gain.point > 0 or (gain.high > 0 and own < naive)):
         failures.append(f"naive: nGini is {gain.point:+.3f} against past spend, RMSE {own:.2f} against {naive:.2f}")
-    failures += _ratio("calibration", judged.actual, judged.ours, RATIO_BOUNDS, seed)
-    channels, counts = np.unique(judged.channel.astype(str), return_counts=True)
-    for channel in channels[counts >= CHANNEL_MIN_ROWS]:
-        rows = judged.channel.astype(str) == channel
-        failures += _ratio(f"calibration of {channel}", judged.actual[rows], judged.ours[rows], CHANNEL_BOUNDS, seed)
+    failures += _overall(judged, seed)
+    failures += _channels(judged, seed)
     if contest is None or len(contest.actual) < MIN_COMPARED or not contest.actual.sum() > 0:
         return Verdict(tuple(failures), (_no_contest(contest),))
     against = metrics.gini_difference(contest.actual, contest.ours, contest.champions, seed=seed)
@@ -127,12 +124,38 @@ def _sane(forecast: Array, *, upper: float | None) -> list[str]:
     return []
 
 
-def _ratio(what: str, actual: Array, forecast: Array, bounds: tuple[float, float], seed: int) -> Sequence[str]:
-    ratio = metrics.total_ratio(actual, forecast, seed=seed, rounds=100)
-    inside = ratio.high >= bounds[0] and ratio.low <= bounds[1] and RATIO_ABSURD[0] <= ratio.point <= RATIO_ABSURD[1]
-    if inside:
+def _overall(judged: Judged, seed: int) -> list[str]:
+    ratio = metrics.total_ratio(judged.actual, judged.ours, seed=seed, rounds=100)
+    overlaps = ratio.high >= RATIO_BOUNDS[0] and ratio.low <= RATIO_BOUNDS[1]
+    if overlaps and RATIO_ABSURD[0] <= ratio.point <= RATIO_ABSURD[1]:
         return []
     return [
-        f"{what}: predicted over actual {ratio.point:.2f} (95 % {ratio.low:.2f} to {ratio.high:.2f}), "
-        f"allowed {bounds[0]} to {bounds[1]}"
+        f"calibration: predicted over actual {ratio.point:.2f} (95 % {ratio.low:.2f} to {ratio.high:.2f}), "
+        f"allowed {RATIO_BOUNDS[0]} to {RATIO_BOUNDS[1]}"
+    ]
+
+
+def _channels(judged: Judged, seed: int) -> list[str]:
+    """Channels out of bounds beyond what a random deal of the users to channels gives (1 in 100)."""
+    import numpy as np
+
+    names, channel = np.unique(judged.channel.astype(str), return_inverse=True)
+    _, first, user = np.unique(judged.user.astype(str), return_index=True, return_inverse=True)
+    surplus = np.bincount(user, weights=judged.ours - judged.actual)
+    home = channel[first]  # one channel by user, as attribution has one winner
+
+    def by_channel(dealt: NDArray[np.intp]) -> Any:
+        return np.bincount(dealt, weights=surplus, minlength=len(names))
+
+    rng = np.random.default_rng(seed)
+    deals = np.abs([by_channel(rng.permutation(home)) for _ in range(DEALS)])
+    unlikely = (deals >= np.abs(by_channel(home))).mean(axis=0) < 0.01
+    truth = np.bincount(channel, weights=judged.actual)
+    ratios = np.bincount(channel, weights=judged.ours) / np.maximum(truth, 1e-9)
+    big = np.bincount(channel) >= CHANNEL_MIN_ROWS
+    outside = (ratios < CHANNEL_BOUNDS[0]) | (ratios > CHANNEL_BOUNDS[1])
+    return [
+        f"calibration of {names[i]}: predicted over actual {ratios[i]:.2f}, "
+        f"allowed {CHANNEL_BOUNDS[0]} to {CHANNEL_BOUNDS[1]}, not by chance"
+        for i in np.flatnonzero(big & outside & unlikely)
     ]

@@ -131,7 +131,7 @@ def _train(
         evaluations.append(later)
     judged = evaluations[-1]
     verdict = gate.judge_value(
-        gate.Judged(judged.actual, judged.expected, judged.naive, _channel(judged.frame)),
+        gate.Judged(judged.actual, judged.expected, judged.naive, *training.channel_and_user(judged.frame)),
         _contest(store, plan.model_name, evaluations[0]),
         seed=plan.seed,
     )
@@ -220,17 +220,13 @@ def _total(sample: training.Sample) -> Array:
     return total
 
 
-def _channel(frame: pd.DataFrame) -> NDArray[np.object_]:
-    return frame["partner"].fillna("unknown").to_numpy(dtype=object)
-
-
 def _measures(frame: pd.DataFrame, actual: Array, expected: Array, seed: int) -> dict[str, float]:
     return {
         "ngini": metrics.normalized_gini(actual, expected, seed=seed),
         "bias": metrics.bias(actual, expected),
         "decile_mape": metrics.decile_mape(actual, expected, seed=seed),
         "cohort_wape": metrics.cohort_wape(actual, expected, (frame["install_us"] // _WEEK_US).to_numpy()),
-        "channel_wape": metrics.cohort_wape(actual, expected, _channel(frame).astype(str)),
+        "channel_wape": metrics.cohort_wape(actual, expected, training.channel_and_user(frame)[0].astype(str)),
         "rmse": metrics.rmse(actual, expected),
     }
 

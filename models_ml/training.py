@@ -23,7 +23,9 @@ from models_ml.tracking import CHAMPION, ModelStore, Record, StoredModel, delta_
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from models_ml.churn_model import ChurnModel
     from models_ml.gate import Verdict
@@ -94,6 +96,12 @@ def read_sample(
     cuts = spine.inner_cuts(limits, window, count=count, step_days=step_days)
     spine.build_spine(con, cuts, window, mature_until=limits)
     return Sample(read_features(con), spine.read_labels(con))
+
+
+def channel_and_user(frame: pd.DataFrame) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Partner and user of each row, as the gate wants them."""
+    channel = frame["partner"].fillna("unknown").to_numpy(dtype=object)
+    return channel, (frame["app_id"] + "/" + frame["install_id"]).to_numpy(dtype=object)
 
 
 def skipped(plan: Plan, reason: str, started: float) -> TrainingResult:

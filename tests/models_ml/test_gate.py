@@ -10,6 +10,10 @@ import pytest
 from models_ml import gate
 
 
+def users(size: int) -> np.ndarray:
+    return np.array([f"u{i}" for i in range(size)], dtype=object)
+
+
 def value_rows(size: int = 4_000) -> gate.Judged:
     """A world in which our forecast is right on average and past spend is a blurred copy of it."""
     rng = np.random.default_rng(11)
@@ -17,7 +21,7 @@ def value_rows(size: int = 4_000) -> gate.Judged:
     actual = expected * rng.lognormal(-0.5, 1.0, size) * (rng.random(size) < 0.5) * 2
     naive = expected * rng.lognormal(-1, 1.5, size)
     channel = np.where(np.arange(size) % 2, "alpha", "beta").astype(object)
-    return gate.Judged(actual, expected, naive, channel)
+    return gate.Judged(actual, expected, naive, channel, users(size))
 
 
 def churn_rows(size: int = 4_000) -> gate.Judged:
@@ -25,7 +29,7 @@ def churn_rows(size: int = 4_000) -> gate.Judged:
     chance = rng.beta(1, 1, size)
     churned = (rng.random(size) < chance).astype(float)
     naive = np.clip(chance + rng.normal(0, 0.3, size), 0, 1)
-    return gate.Judged(churned, chance, naive, np.full(size, "alpha", dtype=object))
+    return gate.Judged(churned, chance, naive, np.full(size, "alpha", dtype=object), users(size))
 
 
 def test_a_sane_value_model_passes_without_a_champion() -> None:
@@ -69,6 +73,19 @@ def test_a_wrong_channel_blocks_though_the_total_is_right() -> None:
     tilted *= judged.actual.sum() / tilted.sum()
     failures = gate.judge_value(replace(judged, ours=tilted), None, seed=1).failures
     assert {"calibration of alpha", "calibration of beta"} <= {text.split(":")[0] for text in failures}
+
+
+def test_a_channel_without_a_big_spender_is_not_condemned_for_it() -> None:
+    judged = value_rows()
+    expected = np.full(len(judged.actual), 1.0)
+    actual = np.where(np.arange(len(expected)) < 40, 100.0, 0.0) * (np.arange(len(expected)) < 40)
+    actual[1::2] = 0.0  # all twenty big spenders happen to sit in one channel of two
+    few = np.zeros(len(expected))
+    few[:3] = actual.sum() / 3
+    lucky = replace(judged, actual=few, ours=expected * few.sum() / expected.sum())
+    unlucky = replace(judged, actual=actual, ours=expected * actual.sum() / expected.sum())
+    assert not any("calibration of" in text for text in gate.judge_value(lucky, None, seed=1).failures)
+    assert any("calibration of" in text for text in gate.judge_value(unlucky, None, seed=1).failures)
 
 
 def test_a_small_sample_is_not_condemned_for_its_noise() -> None:
