@@ -41,10 +41,7 @@ _RECORD_COLUMNS: Final = {
     "is_far_in_past": "event_at < timestamptz '1970-01-01 00:00:00+00'",
     "has_unmarked_event_at": "is_event_at_missing is null or (is_event_at_missing and event_at <> received_at)",
 }
-_RECORD_TOTALS: Final = {
-    "missing_event_at_share": "coalesce(avg(is_event_at_missing::int), 0)",
-    "late_share": "coalesce(avg((event_at < received_at - interval 30 days and source <> 'import')::int), 0)",
-}
+_RECORD_TOTALS: Final = {"missing_event_at_share": "coalesce(avg(is_event_at_missing::int), 0)"}
 
 
 def _record_expectations(table: BronzeTable) -> tuple[Expectation, ...]:
@@ -68,7 +65,6 @@ def _record_expectations(table: BronzeTable) -> tuple[Expectation, ...]:
         never("is_far_in_past", "the endpoint refuses events before its earliest date"),
         never("has_unmarked_event_at", "an event time that we made up is marked and equals received_at"),
         is_between("missing_event_at_share", 0, 0.2, "senders should give event_at", "warning", on_totals=True),
-        is_between("late_share", 0, 0.2, "records over 30 days late hint at a stuck queue", "warning", on_totals=True),
     )
 
 

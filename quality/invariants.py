@@ -73,7 +73,7 @@ def same_keys(label: str, key: str, source: str, target: str) -> str:
 
 
 def check_invariant(con: duckdb.DuckDBPyConnection, invariant: Invariant) -> InvariantResult:
-    """Compare; a missing table or column is a failure that names it."""
+    """Compare; what cannot be compared (a missing table or column, an overflow) is a failure that names it."""
     started = time.perf_counter()
     missing = [table for table in invariant.needs if not table_columns(con, table)]
     if missing:
@@ -81,7 +81,7 @@ def check_invariant(con: duckdb.DuckDBPyConnection, invariant: Invariant) -> Inv
         return _unchecked(invariant, f"{' and '.join(missing)} {verb} not exist", started)
     try:
         con.execute(f"create or replace temp table compared as {_with_empty_bronze(con, invariant)}")
-    except duckdb.BinderException as error:
+    except (duckdb.BinderException, duckdb.DataError) as error:
         return _unchecked(invariant, str(error).splitlines()[0].removeprefix("Binder Error: "), started)
     differ = "expected is distinct from observed"
     [row] = con.execute(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from quality.outcome import SAMPLE_SIZE, ExpectationOutcome, SuiteResult, as_text, sample_of
+from quality.outcome import SAMPLE_SIZE, ExpectationOutcome, Severity, SuiteResult, as_text, sample_of
 from quality.suite import Expectation, Suite
 
 if TYPE_CHECKING:
@@ -41,27 +41,22 @@ def validate_suite(con: duckdb.DuckDBPyConnection, suite: Suite, dates: Dates | 
     present = table_columns(con, suite.table)
     if not present or (dates is not None and suite.date_column not in present):
         lack = f"column {suite.date_column} of {suite.table}" if present else f"table {suite.table}"
-        return SuiteResult(
-            suite.name,
-            suite.table,
-            rows=0,
-            scope=scope,
-            problem=f"{lack} does not exist",
-            problem_severity=suite.missing_severity,
-            seconds=time.perf_counter() - started,
-        )
+        return _unchecked(suite, scope, f"{lack} does not exist", suite.missing_severity, started)
     rows = "" if dates is None else f" where \"{suite.date_column}\" between '{dates[0]}' and '{dates[1]}'"
     source = f"(select * from {suite.table}{rows})"
     columns, lost = _bindable(con, suite.table, suite.columns)
     totals, lost_totals = _bindable(con, suite.table, suite.totals)
     lost |= lost_totals
-    groups = con.execute(_grouped(source, columns)).df()
+    try:
+        groups = con.execute(_grouped(source, columns)).df()
+        row = con.execute(f"select {_select_list(totals)}, 1 as {_WEIGHT} from {source}").df() if totals else None
+    except duckdb.DataError as error:
+        return _unchecked(suite, scope, f"cannot be checked: {str(error).splitlines()[0]}", "critical", started)
     found: dict[int, ExpectationOutcome] = {}
     wanted = list(enumerate(suite.expectations))
     found |= {place: _lost(e, lost[e.column]) for place, e in wanted if e.column in lost}
     found |= _run([(p, e) for p, e in wanted if p not in found and not e.on_totals], groups)
-    if totals:
-        row = con.execute(f"select {_select_list(totals)}, 1 as {_WEIGHT} from {source}").df()
+    if row is not None:
         found |= _run([(p, e) for p, e in wanted if p not in found], row)
     if len(groups) == GROUP_LIMIT:
         scope += f", rarest {GROUP_LIMIT:,} groups"
@@ -71,6 +66,18 @@ def validate_suite(con: duckdb.DuckDBPyConnection, suite: Suite, dates: Dates | 
         rows=int(groups[_WEIGHT].sum()),
         scope=scope,
         expectations=tuple(found[place] for place, _ in wanted),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _unchecked(suite: Suite, scope: str, problem: str, severity: Severity, started: float) -> SuiteResult:
+    return SuiteResult(
+        suite.name,
+        suite.table,
+        rows=0,
+        scope=scope,
+        problem=problem,
+        problem_severity=severity,
         seconds=time.perf_counter() - started,
     )
 

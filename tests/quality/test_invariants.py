@@ -161,6 +161,27 @@ def test_a_missing_column_is_named_and_not_passed(good_lake: duckdb.DuckDBPyConn
     assert 'cannot be checked: Referenced column "installs" not found' in result.detail
 
 
+def test_an_overflow_is_reported_and_not_passed(good_lake: duckdb.DuckDBPyConnection) -> None:
+    """Amounts are summed exactly; one that no decimal can hold must not end the run without an answer."""
+    huge = Invariant(
+        name="x",
+        promise="money",
+        why="",
+        needs=("silver.int_installs",),
+        sql="select 'a' as subject, (9e37::decimal(38, 0) + 9e37::decimal(38, 0)) as expected, 0 as observed "
+        "from silver.int_installs",
+    )
+    result = check_invariant(good_lake, huge)
+    assert not result.success
+    assert "Overflow" in result.detail
+
+
+def test_large_spend_is_converted_exactly(good_lake: duckdb.DuckDBPyConnection) -> None:
+    good_lake.execute("update silver.stg_costs set cost_micros = 1028510000123")
+    good_lake.execute("update gold.campaign_daily set cost_usd = 1028510.000123 where cost_usd > 0")
+    assert compare(good_lake, "cost_in_is_cost_out").success
+
+
 def test_null_keys_are_compared_like_others(good_lake: duckdb.DuckDBPyConnection) -> None:
     """Rejects whose app could not be read are counted under no app on both sides."""
     good_lake.execute("update bronze.bronze_rejects set app_id = null")
