@@ -44,7 +44,7 @@ def serve(settings: Settings) -> None:
     settings.tmp_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     from serving.front.handles import Handles
-    from serving.front.routes import Bounds, Front
+    from serving.front.routes import Front
     from serving.front.users import Users
 
     handles = Handles(settings.clickhouse_dir, DATABASE)
@@ -52,7 +52,7 @@ def serve(settings: Settings) -> None:
     users = Users(bi_password, publisher_password)
 
     async def main() -> None:
-        front = Front(handles, users, instance, settings.tmp_dir, Bounds())
+        front = Front(handles, users, instance, settings.tmp_dir)
         owner = Owner(f"http://{_reachable(settings.serve_host)}:{port}", os.getpid(), instance)
         try:
             await _listen(settings, front, owner)

@@ -7,8 +7,10 @@ import json
 import logging
 import tempfile
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -21,8 +23,8 @@ from serving.errors import QueryError
 from serving.front.codecs import DamagedBodyError, UnknownEncodingError, decoder, encode
 from serving.front.execution import Answer, execute
 from serving.front.handles import Handles
-from serving.front.requests import BAD_ARGUMENTS, QueryRequest, read_request
-from serving.front.users import AUTHENTICATION_FAILED, REQUIRED_PASSWORD, User, Users, credentials
+from serving.front.requests import BAD_ARGUMENTS, read_request
+from serving.front.users import AUTHENTICATION_FAILED, REQUIRED_PASSWORD, Users, credentials
 from serving.readonly import ACCESS_DENIED, READONLY
 from serving.target import DATABASE, INSTANCE_HEADER
 
@@ -66,25 +68,58 @@ _CONTENT_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much the front takes on: queries that run, that wait, and for how long they wait."""
+    """How much the front takes on from one kind of user: queries that run, that wait, and how long they wait."""
 
-    running: int = 4
-    waiting: int = 32
-    wait_s: float = 10.0
+    running: int
+    waiting: int
+    wait_s: float
+
+
+READERS: Final = Bounds(running=4, waiting=32, wait_s=10.0)
+# A place of their own, so that busy dashboards cannot keep fresh marts out.
+PUBLISHERS: Final = Bounds(running=2, waiting=8, wait_s=60.0)
+
+
+class Lane:
+    """Worker threads for one kind of user, and the queue before them."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._pool = ThreadPoolExecutor(bounds.running, thread_name_prefix="query")
+        self._free = asyncio.Semaphore(bounds.running)
+        self._waiting = 0
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Result of `work` on a worker thread; QueryError when there is no place for it."""
+        if self._free.locked() and self._waiting >= self._bounds.waiting:
+            raise QueryError("Too many simultaneous queries.", TOO_MANY_QUERIES)
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(self._free.acquire(), self._bounds.wait_s)
+        except TimeoutError:
+            raise QueryError("Too many simultaneous queries: none ended in time.", TOO_MANY_QUERIES) from None
+        finally:
+            self._waiting -= 1
+        running = self._pool.submit(work)
+        loop = asyncio.get_running_loop()
+        # The place is free when the thread is, also when the client has gone away before.
+        running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free.release))
+        return await asyncio.shield(asyncio.wrap_future(running))
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Front:
     """State of the application. `instance` tells a client of this home that it found the right server."""
 
-    def __init__(self, handles: Handles, users: Users, instance: str, tmp_dir: Path, bounds: Bounds) -> None:
+    def __init__(self, handles: Handles, users: Users, instance: str, tmp_dir: Path) -> None:
         self.handles = handles
         self.users = users
         self.instance = instance
         self._tmp_dir = tmp_dir
-        self._bounds = bounds
-        self._pool = ThreadPoolExecutor(bounds.running, thread_name_prefix="query")
-        self._free = asyncio.Semaphore(bounds.running)
-        self._waiting = 0
+        self._readers = Lane(READERS)
+        self._publishers = Lane(PUBLISHERS)
 
     def application(self) -> Starlette:
         return Starlette(
@@ -97,7 +132,8 @@ class Front:
 
     def close(self) -> None:
         """Wait for running queries, then give the engine back."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._readers.close()
+        self._publishers.close()
         self.handles.close()
 
     async def ping(self, request: Request) -> Response:
@@ -118,7 +154,8 @@ class Front:
                     request.headers,
                     body,
                 )
-                answer = await self._run(user, asked)
+                lane = self._readers if user.is_reader else self._publishers
+                answer = await lane.run(partial(execute, self.handles, user, asked, DATABASE))
         except QueryError as error:
             return _refusal(error, headers)
         except ClientDisconnect:
@@ -134,22 +171,6 @@ class Front:
             headers["Content-Encoding"] = encoding
         media = _CONTENT_TYPES.get(answer.output_format, "text/plain; charset=UTF-8")
         return Response(content, headers=headers, media_type=media)
-
-    async def _run(self, user: User, request: QueryRequest) -> Answer:
-        if self._free.locked() and self._waiting >= self._bounds.waiting:
-            raise QueryError("Too many simultaneous queries.", TOO_MANY_QUERIES)
-        self._waiting += 1
-        try:
-            await asyncio.wait_for(self._free.acquire(), self._bounds.wait_s)
-        except TimeoutError:
-            raise QueryError("Too many simultaneous queries: none ended in time.", TOO_MANY_QUERIES) from None
-        finally:
-            self._waiting -= 1
-        running = self._pool.submit(execute, self.handles, user, request, DATABASE)
-        loop = asyncio.get_running_loop()
-        # The place is free when the thread is, also when the client has gone away before.
-        running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free.release))
-        return await asyncio.shield(asyncio.wrap_future(running))
 
 
 async def _receive(request: Request, body: IO[bytes], limit: int) -> None:

@@ -98,7 +98,7 @@ def test_readers_never_see_half_a_publish(tmp_path: Path) -> None:
                     seen.append(bi.query(sql).result_rows[0])
                 except Exception as error:
                     failures.append(str(error))
-                time.sleep(0.003)
+                time.sleep(0.01)
             bi.close()
 
         readers = [threading.Thread(target=read) for _ in range(2)]

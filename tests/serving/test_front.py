@@ -267,8 +267,12 @@ def test_more_queries_than_there_is_room_for_are_turned_away(address: str) -> No
     threads = [threading.Thread(target=ask) for _ in range(45)]
     for thread in threads:
         thread.start()
+    # The publisher does not queue behind readers.
+    assert request(address, "select 1", user="publisher")[2] == b"1\n"
+    still_reading = len(answers) < 45
     for thread in threads:
         thread.join()
+    assert still_reading
     turned_away = [headers for status, headers, _ in answers if status == 503]
     assert len(turned_away) >= 45 - 36
     assert all(headers["x-clickhouse-exception-code"] == "202" and headers["retry-after"] for headers in turned_away)
