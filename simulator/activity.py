@@ -157,7 +157,7 @@ def _purchases(rng: np.random.Generator, people: People, sessions: Sessions, age
     micros = PRICE_MICROS[currency, product]
     at = sessions.at_ms[bought] + (rng.random(len(who)) * sessions.length_s[bought] * SECOND).astype(np.int64)
     valid = people.nature[who] != SPOOFED
-    refunded = np.flatnonzero(valid & (rng.random(len(who)) < 0.015))
+    refunded = np.flatnonzero(valid & (rng.random(len(who)) < 0.03))
     later = at[refunded] + rng.integers(600, 7_200, len(refunded)) * SECOND
     return Purchases(
         session=np.concatenate([bought, bought[refunded]]),

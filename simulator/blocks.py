@@ -65,9 +65,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Block:
-    """Lines in order of arrival (None in a pass without text) and their facts."""
+    """Lines in order of arrival, which of them are damaged (both None in a pass without text), and their facts."""
 
     lines: Text | None
+    is_damaged: Bools | None
     facts: Facts
 
 
@@ -102,7 +103,7 @@ def seal(rng: np.random.Generator, app: int, parts: Sequence[Part], with_text: b
         earned=_earned(parts),
     )
     if not with_text or not rows:
-        return Block(None, facts)
+        return Block(None, None, facts)
 
     arrived = np.concatenate([sent, sent[again] + wait, sent[broken] + 50])
     lines = concat([p.lines() for p in parts])
@@ -117,7 +118,7 @@ def seal(rng: np.random.Generator, app: int, parts: Sequence[Part], with_text: b
         for line, kind, name, key in zip(take(lines, broken).to_pylist(), kinds, names, facts.damaged.keys, strict=True)
     ]
     order = np.argsort(arrived, kind="stable")
-    return Block(take(concat([lines, from_strings(repeats + spoilt)]), order), facts)
+    return Block(take(concat([lines, from_strings(repeats + spoilt)]), order), order >= rows + len(again), facts)
 
 
 def _count(types: NDArray[np.int8]) -> I64:

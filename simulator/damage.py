@@ -31,7 +31,7 @@ DAMAGES: Final[dict[str, str]] = {
     "lone_surrogate": "lone_surrogate",
     "duplicate_key": "duplicate_key",
     "not_an_object": "not_an_object",
-    "nan_revenue": "invalid_json",
+    "nan_revenue": "not_finite",
     "text_revenue": "wrong_type",
     "unknown_currency": "unknown_currency",
     "currency_missing": "currency_missing",

@@ -259,8 +259,10 @@ def _links(
     own = np.isin(people.fraud, (Fraud.SDK_SPOOFING, Fraud.DEVICE_FARM))
     taken = (people.fraud == Fraud.CLICK_INJECTION) & (people.source == Source.ORGANIC) & (rng.random(len(true)) < 0.5)
     names = np.where(own | taken, fraud, names)
-    link = np.where(names >= 0, touches.click[np.maximum(names, 0)], np.uint64(0))
-    return link, np.where(names >= 0, touches.at_ms[np.maximum(names, 0)], people.install_ms)
+    link, link_ms = np.zeros(len(names), dtype=np.uint64), people.install_ms.copy()
+    found = names >= 0
+    link[found], link_ms[found] = touches.click[names[found]], touches.at_ms[names[found]]
+    return link, link_ms
 
 
 def _last_touch(people: Travellers, touches: Touches, who: I64, link: U64, is_ios: bool) -> tuple[I64, I64]:

@@ -215,7 +215,8 @@ def _installs(market: Market, cohort: Cohort, money: I64) -> pa.Table:
     people, out, touches = cohort.people, cohort.outcome, cohort.touches
     names = [c.campaign_id for c in market.campaigns]
     partners = [c.partner for c in market.campaigns]
-    expected = np.where(out.expected >= 0, touches.campaign[np.maximum(out.expected, 0)], -1)
+    expected = np.full(len(cohort), -1, dtype=np.int64)
+    expected[out.expected >= 0] = touches.campaign[out.expected[out.expected >= 0]]
     currency = PLACE_CURRENCY[people.place]
     usd = money[:, PURCHASE] * USD_RATE[currency] / 1e6 + money[:, AD] / 1e6
 

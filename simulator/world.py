@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from simulator.blocks import Facts
 from simulator.days import AppState, DayBatch
@@ -59,6 +59,14 @@ def config_for(events: int, seed: int = DEFAULT_SEED) -> WorldConfig:
     return WorldConfig(seed=seed, events=events, days=days)
 
 
+class Counts(NamedTuple):
+    """Records of a day: new ones, those sent again, and damaged ones."""
+
+    unique: int
+    copies: int
+    damaged: int
+
+
 class World:
     """A world. Records are made as they are read; memory is bounded by the people alive on a day, not by the size."""
 
@@ -68,6 +76,7 @@ class World:
         self.markets = tuple(Market(i, config.seed) for i in range(len(APPS)))
         self._start_ms = int(datetime.combine(config.start, datetime.min.time(), UTC).timestamp() * 1000)
         self._ledger = Ledger()
+        self._counts: dict[int, Counts] = {}
 
     def stream(self, days: Collection[int] | None = None) -> Iterator[DayBatch]:
         """The days in order, all of them or those named (0 = first; days behind the last one are allowed).
@@ -91,11 +100,14 @@ class World:
                 pass
         return Truth(self.config.world_id, self.config.days, self._start_ms, self.plan, self.markets, self._ledger)
 
-    def facts(self, day: int) -> list[Facts] | None:
-        """Facts of a day, if its records have been read to the end."""
-        return self._ledger.days.get(day)
+    def counts(self, day: int) -> Counts:
+        """How many records a day had. KeyError before its records have been read to the end."""
+        return self._counts[day]
 
     def _note(self, batch: DayBatch, facts: list[Facts]) -> None:
+        unique = sum(int(f.unique.sum()) for f in facts)
+        copies = sum(int(f.sent.sum()) for f in facts) - unique
+        self._counts[batch.day] = Counts(unique, copies, sum(len(f.damaged.keys) for f in facts))
         if batch.day < self.config.days:
             self._ledger.note(batch.day, facts, [app.sizes for app in batch.apps])
 
