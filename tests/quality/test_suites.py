@@ -24,9 +24,9 @@ _RECORD_BREAKS = (
     "ingest_date = date '2020-02-02', event_date = date '2020-02-02'",
     "event_at = timestamptz '1960-01-01 00:00:00+00'",
     "event_at = received_at + interval 3 days, is_event_at_missing = true",
-    *["event_at = received_at, is_event_at_missing = true"] * 8,
+    "8 x event_at = received_at, is_event_at_missing = true",
 )
-# suite: column changes, each of which adds a bad copy of a row; together they break every expectation
+# suite: column changes, each of which adds a bad copy of a row (or "N x" copies); together they break every expectation
 BREAKS: dict[str, tuple[str, ...]] = {
     "bronze_touchpoints": (
         *_RECORD_BREAKS,
@@ -74,7 +74,7 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "is_organic = null, partner = null, match_method = 'guess', reason_code = 'because'",
         "candidate_count = 0, eligible_count = 1",
         "touch_at = install_at + interval 1 hour, click_to_install_s = -3600",
-        *["is_organic = true, partner = 'organic', touch_id = null, match_method = null"] * 600,
+        "600 x is_organic = true, partner = 'organic', touch_id = null, match_method = null",
     ),
     "attribution_candidates": (
         "app_id = null, conversion_id = null, partner = null, is_winner = null, is_eligible = null",
@@ -145,9 +145,10 @@ def _fill(con: duckdb.DuckDBPyConnection, table: str) -> None:
 
 
 def _damage(con: duckdb.DuckDBPyConnection, table: str, changes: str) -> None:
+    number, _, repeated = changes.rpartition(" x ")
     con.execute(f"create or replace temp table bad as select * from {table} limit 1")
-    con.execute(f"update bad set {changes}")
-    con.execute(f"insert into {table} by name select * from bad")
+    con.execute(f"update bad set {repeated}")
+    con.execute(f"insert into {table} by name select bad.* from bad cross join range({number or 1})")
     con.execute("drop table bad")
 
 
