@@ -37,6 +37,9 @@ class Keys:
         self._stamp: tuple[int, int] | None = self._stat()
         self._registry = load_apps(settings)
         self._looked = monotonic()
+        # Keys that passed, so that a request costs no hash; only valid ones, so it cannot grow beyond the registry.
+        self._known: dict[tuple[str, str], App] = {}
+        self._known_of = self._registry
 
     @property
     def registry(self) -> AppRegistry:
@@ -55,7 +58,12 @@ class Keys:
 
     def app_of(self, key: str | None, scope: str, at: datetime) -> App:
         """The app a key writes to; Denied when it may not."""
-        found = self.registry.find(key) if key else None
+        registry = self.registry
+        if registry is not self._known_of:
+            self._known, self._known_of = {}, registry
+        if key is not None and (known := self._known.get((key, scope))) is not None:
+            return known
+        found = registry.find(key) if key else None
         if found is None:
             raise Denied("unauthorized")
         app, stored = found
@@ -63,6 +71,8 @@ class Keys:
             raise Denied("unauthorized")
         if not stored.allows(scope, at):
             raise Denied("forbidden")
+        if stored.expires_at is None and key is not None:
+            self._known[key, scope] = app
         return app
 
     def _stat(self) -> tuple[int, int] | None:

@@ -69,10 +69,11 @@ class Endpoint:
             "/openapi.json": lambda: Answer(200, [answers.JSON], openapi_page()),
         }
 
+        self._routes = frozenset({"/v1/events", *SEGMENT_ROUTES, *self._pages})
+
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
-        path = scope.path
-        route = path if path in self._pages or path == "/v1/events" or path in SEGMENT_ROUTES else "other"
+        route = scope.path if scope.path in self._routes else "other"
         self.in_flight += 1
         try:
             answer = await self._answer(scope, proto, route)
@@ -83,7 +84,7 @@ class Endpoint:
             answer = answers.refusal("unavailable")
         finally:
             self.in_flight -= 1
-        self._metrics.requests.labels(route, str(answer.status)).inc()
+        self._metrics.answered(route, answer.status)
         proto.response_bytes(answer.status, answer.headers, answer.body)
 
     async def _answer(self, scope: Any, proto: Any, route: str) -> Answer:

@@ -100,7 +100,14 @@ class Lane:
         for table, rows in self._rows(frames, batch):
             dates = tables.event_dates(rows)
             metadata = {EVENT_DATES: dates} if dates else None
-            self._lake.append_once(table, rows, writer=self.spool.writer, batch=batch, metadata=metadata)
+            self._lake.append_once(
+                table,
+                rows,
+                writer=self.spool.writer,
+                batch=batch,
+                metadata=metadata,
+                distinct=[name for name in tables.DISTINCT if name in rows.column_names],
+            )
             counts[table] = rows.num_rows
         self.spool.landed(batch)
         self._on_landed(batch, counts, time.perf_counter() - started)

@@ -40,6 +40,7 @@ class Metrics:
         self.landing_failures = Gauge(f"{_PREFIX}_landing_failures", "Failed tries to land in a row", registry=registry)
         self.backlog_bytes = Gauge(f"{_PREFIX}_spool_backlog_bytes", "Bytes that have not landed", registry=registry)
         self.sealed_segments = Gauge(f"{_PREFIX}_spool_segments", "Segments waiting to land", registry=registry)
+        self._children: dict[tuple[str, str], Counter] = {}
         self.damaged = Gauge(f"{_PREFIX}_spool_quarantined", "Damaged pieces kept in quarantine", registry=registry)
 
     def watch(self, spool: Spool) -> None:
@@ -48,13 +49,24 @@ class Metrics:
         self.sealed_segments.set_function(lambda: len(spool.sealed))
         self.damaged.set_function(lambda: len(list(spool.quarantine.glob("*.bin"))))
 
+    def answered(self, route: str, status: int) -> None:
+        """Count an answer."""
+        child = self._children.get((route, str(status)))
+        if child is None:
+            child = self._children[route, str(status)] = self.requests.labels(route, str(status))
+        child.inc()
+
     def count(self, route: str, accepted: int, rejects: list[Reject], body_bytes: int) -> None:
         """Count the outcome of a request whose frame is durable."""
         self.body_bytes.inc(body_bytes)
         if accepted:
-            self.accepted.labels(route).inc(accepted)
-        for code, number in Tally(r.code for r in rejects).items():
-            self.rejected.labels(route, code).inc(number)
+            child = self._children.get((route, ""))
+            if child is None:
+                child = self._children[route, ""] = self.accepted.labels(route)
+            child.inc(accepted)
+        if rejects:
+            for code, number in Tally(r.code for r in rejects).items():
+                self.rejected.labels(route, code).inc(number)
 
     def landed(self, batch: int, rows: dict[str, int], seconds: float) -> None:
         """Count a landing."""

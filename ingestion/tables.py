@@ -47,6 +47,13 @@ _SERVER_COLUMNS: Final[dict[str, str]] = {
     "ip_prefix": "nullif(split_part(j.ip, '|', 2), '')",
     "ip_hash": "nullif(split_part(j.ip, '|', 3), '')",
 }
+# Columns whose values seldom repeat within a batch.
+DISTINCT: Final = tuple(
+    f.column
+    for f in FIELDS
+    if f.name not in {"app_id", "request_id"}
+    and (f.kind in {Kind.ID, Kind.DEVICE_ID} or f.name in {"payload_hash", "ip_hash", "event_at", "sent_at"})
+)
 _NETWORK: Final = ("network_ip", "network_user_agent")
 
 

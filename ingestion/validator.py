@@ -90,13 +90,15 @@ class Validator:
         kept = _Kept()
         refused_quotes = 0
         low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
-        decode, apps, max_record = self._decode, origin.apps, self._max_record
+        decode, apps, limit = self._decode, origin.apps, self._max_record
+        is_long = max(map(len, lines), default=0) > limit
+        keep_index, keep_record, keep_added = kept.indexes.append, kept.records.append, kept.added.append
         tells_device = bool(origin.address or origin.user_agent)
         # Hot: every line of this loop costs each record. What not every record has is behind `_MORE` and `_device`.
         for index, line in enumerate(lines):
             try:
-                if len(line) > max_record:
-                    raise Rejected("record_too_large", f"the record has more than {max_record} bytes")
+                if is_long and len(line) > limit:
+                    raise Rejected("record_too_large", f"the record has more than {limit} bytes")
                 record = decode(line)
                 if record.app_id not in apps:
                     raise _foreign_app(record.app_id, origin)
@@ -126,7 +128,9 @@ class Validator:
                 result.rejects.append(_reject(index, line, verdict, raws, positions))
                 refused_quotes += line.count(_QUOTE)
             else:
-                kept.add(index, record, added)
+                keep_index(index)
+                keep_record(record)
+                keep_added(added)
         result.sections = self._encode(kept.records)
         if not _is_plain(lines, kept, result.sections, refused_quotes):
             kept = self._settle(lines, kept, raws, positions, result.rejects)
