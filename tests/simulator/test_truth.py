@@ -166,6 +166,15 @@ def test_the_truth_needs_no_reading_of_the_stream() -> None:
     }
 
 
+def test_reading_a_day_twice_counts_it_once() -> None:
+    world, once = (World(WorldConfig(events=3_000, days=6)) for _ in range(2))
+    for batch in [*world.stream([5]), *world.stream([5, 2])]:
+        for _ in batch.chunks():
+            pass
+    for name in TABLES:
+        assert world.truth().table(name).to_pylist() == once.truth().table(name).to_pylist()
+
+
 def test_days_behind_the_last_one_do_not_enter_the_truth() -> None:
     world = World(WorldConfig(events=3_000, days=6))
     before = world.truth().table("revenue").to_pylist()
