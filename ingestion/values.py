@@ -6,11 +6,11 @@ Which field a rule applies to comes from `lakehouse.contract`; the loop over rec
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
 from ingestion.reasons import Rejected
@@ -29,6 +29,7 @@ SANE_FROM: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SANE_UNTIL: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 _ADDRESS_CACHE: Final = 65_536
+_MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
 
 def micros(amount: Decimal, field: str) -> int:
@@ -59,22 +60,27 @@ def address_packer(salt: str) -> Callable[[str], str]:
 
     @lru_cache(maxsize=_ADDRESS_CACHE)
     def pack(text: str) -> str:
-        stripped = text.strip(BLANK)
-        if not stripped:
+        bare = text.strip(BLANK)
+        if not bare:
             return ""
-        try:
-            address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(stripped)
-        except ValueError:
-            raise Rejected("invalid_address", "ip is neither an IPv4 nor an IPv6 address", "ip") from None
-        if isinstance(address, ipaddress.IPv6Address):
-            if address.ipv4_mapped is not None:
-                address = address.ipv4_mapped
-            elif address.scope_id is not None:  # a link-local zone names an interface of the sender, not a device
-                address = ipaddress.IPv6Address(int(address))
-        if address.is_unspecified:
+        packed = _packed(bare)
+        if not any(packed):
             return ""
-        prefix = ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)
-        digest = hmac.digest(key, address.packed, "sha256").hex()
-        return f"{address}|{prefix}|{digest[:32]}"
+        family, kept, bits = (AF_INET, 3, 24) if len(packed) == 4 else (AF_INET6, 6, 48)
+        prefix = inet_ntop(family, packed[:kept].ljust(len(packed), b"\0"))
+        digest = hmac.digest(key, packed, "sha256").hex()
+        return f"{inet_ntop(family, packed)}|{prefix}/{bits}|{digest[:32]}"
 
     return pack
+
+
+def _packed(text: str) -> bytes:
+    """The 4 or 16 bytes of an address; an IPv4 address inside IPv6 is that IPv4 address."""
+    try:
+        if ":" not in text:
+            return inet_pton(AF_INET, text)
+        # a zone names an interface of the sender, not a device
+        packed = inet_pton(AF_INET6, text.partition("%")[0])
+    except (OSError, ValueError):
+        raise Rejected("invalid_address", "ip is neither an IPv4 nor an IPv6 address", "ip") from None
+    return packed.removeprefix(_MAPPED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import pytest
 
 from ingestion.frames import Request, encode_frame
 from ingestion.landing import EVENT_DATES, Lane
+from ingestion.reasons import Rejected
 from ingestion.spool import Spool
 from ingestion.validator import Origin, Validator
 from lakehouse.lake import Lake
@@ -92,6 +94,13 @@ def test_equal_addresses_have_equal_hashes_and_the_hash_is_keyed(settings: Setti
     assert pack("203.0.113.77") == pack(" ::ffff:203.0.113.77 ")
     assert pack("2001:DB8::1").split("|")[:2] == ["2001:db8::1", "2001:db8::/48"]
     assert pack("2001:db8::1").split("|")[2] != other("2001:db8::1").split("|")[2]
+    assert pack("fe80::1%eth0").split("|")[:2] == ["fe80::1", "fe80::/48"]
+    assert pack("203.0.113.77").split("|")[:2] == ["203.0.113.77", "203.0.113.0/24"]
+    key = hmac.digest(b"a" * 32, bytes([203, 0, 113, 77]), "sha256").hex()
+    assert pack("203.0.113.77").split("|")[2] == key[:32]
+    for wrong in ("1.2.3", "1.2.3.256", "01.2.3.4", "a::b::c", "1.2.3.4\0", "\u0661.2.3.4"):
+        with pytest.raises(Rejected, match="neither"):
+            pack(wrong)
     assert pack("0.0.0.0") == pack("") == ""  # noqa: S104 - the zero address
 
 
