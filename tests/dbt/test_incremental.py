@@ -13,53 +13,43 @@ from lakehouse.lake import Lake
 from lakehouse.plan import Plan, make_plan
 from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
-from tests.dbt.world import Home, delivered, simulate
+from tests.dbt.world import Home, Row, delivered, simulate
 
 
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
-    seen = {}
-    parts = delivered(simulate(seed=7), seed=11, parts=3)
-    step_by_step = Home(tmp_path / "incremental")
-    for number, part in enumerate(parts):
-        # Consents make the plan a full one; they come first, so that the other parts are incremental.
-        moved = [row for other in parts for row in other if row[0] == "bronze/bronze_consents"] if number == 0 else []
-        step_by_step.land([row for row in part if row[0] != "bronze/bronze_consents"] + moved)
-        plan = run(dbt, step_by_step)
-        seen[number] = plan.mode
-    assert seen == {0: "full", 1: "incremental", 2: "incremental"}
-
-    at_once = Home(tmp_path / "full")
+    parts = consents_first(delivered(simulate(seed=7), seed=11, parts=3))
+    step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
+    modes = []
+    for part in parts:
+        step_by_step.land(part)
+        modes.append(run(dbt, step_by_step, "run").mode)
+    assert modes == ["full", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
-    run(dbt, at_once)
-
+    run(dbt, at_once, "build")
     compared = [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]
     assert len(compared) > 15
     for table in compared:
         assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
 
+    # A run without news writes nothing that follows a plan.
+    before = at_once.lake.pin(("silver", "gold"))
+    empty = Plan("incremental", "nothing new", "", consumed={}, dates={name: [] for name in DATE_SETS})
+    assert dbt(at_once.folder, "run", "--select", "config.meta.plan:*", plan=empty.to_json()).success
+    assert at_once.lake.pin(("silver", "gold")) == before
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None:
-    parts = delivered(simulate(seed=100 + seed, installs=90, days=45), seed=seed, parts=6)
+    parts = consents_first(delivered(simulate(seed=100 + seed, installs=90, days=45), seed=seed, parts=5))
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
     for part in parts:
         step_by_step.land(part)
-        run(dbt, step_by_step)
+        run(dbt, step_by_step, "build")
     at_once.land([row for part in reversed(parts) for row in part])
-    run(dbt, at_once)
+    run(dbt, at_once, "run")
     for table in [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]:
         assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
-
-
-def test_a_run_without_news_writes_nothing(dbt: Dbt, tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    home.land(simulate(seed=3, installs=9))
-    run(dbt, home)
-    before = home.lake.pin(("silver", "gold"))
-    empty = Plan("incremental", "nothing new", "", consumed={}, dates={name: [] for name in DATE_SETS})
-    assert dbt(home.folder, "run", "--select", "config.meta.plan:*", plan=empty.to_json()).success
-    assert home.lake.pin(("silver", "gold")) == before
 
 
 DATE_SETS = (
@@ -73,13 +63,20 @@ DATE_SETS = (
 )
 
 
-def run(dbt: Dbt, home: Home) -> Plan:
+def consents_first(parts: list[list[tuple[str, Row]]]) -> list[list[tuple[str, Row]]]:
+    """New consents make a plan full; with all of them in the first part the others are incremental."""
+    consents = [row for part in parts for row in part if row[0] == "bronze/bronze_consents"]
+    others = [[row for row in part if row[0] != "bronze/bronze_consents"] for part in parts]
+    return [others[0] + consents, *others[1:]]
+
+
+def run(dbt: Dbt, home: Home, command: str) -> Plan:
     """One run as the platform does it: pin, plan, build what the plan says, note what was consumed."""
     snapshot = home.lake.pin()
     plan = make_plan(home.settings, home.lake, snapshot)
-    skipped = ["unit_test"] if plan.mode == "full" else ["unit_test", "seed"]
-    exclude = [f"--exclude-resource-type={kind}" for kind in skipped]
-    outcome = dbt(home.folder, "build", *exclude, plan=plan.to_json(), snapshot=snapshot)
+    kinds = ["model"] + (["seed"] if plan.mode == "full" else []) + (["test"] if command == "build" else [])
+    arguments = [f"--resource-type={kind}" for kind in kinds]
+    outcome = dbt(home.folder, "build", *arguments, plan=plan.to_json(), snapshot=snapshot)
     assert outcome.success, outcome.failures or outcome.error
     record_run(
         home.lake,

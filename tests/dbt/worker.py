@@ -40,7 +40,7 @@ def main() -> None:
             if hasattr(node, "node")
         }
         answer = {"success": result.success, "error": str(result.exception or ""), "nodes": nodes}
-        print(json.dumps(answer), file=answers, flush=True)  # noqa: T201
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

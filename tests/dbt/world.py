@@ -78,8 +78,9 @@ def simulate(seed: int, installs: int = 60, days: int = 12) -> list[tuple[str, R
             for statement in range(rng.choice((1, 1, 2))):
                 at = START + timedelta(days=day + 1, hours=statement)
                 values = {
-                    "partner": rng.choice(("NetOne", "nettwo")), "campaign_id": campaign, "cost_micros": rng.randrange(10**8),
-                    "currency": "USD", "cost_date": (START + timedelta(days=day)).date(), "as_of": at,
+                    "partner": rng.choice(("NetOne", "nettwo")), "campaign_id": campaign,
+                    "cost_micros": rng.randrange(10**8), "currency": "USD", "as_of": at,
+                    "cost_date": (START + timedelta(days=day)).date(),
                 }  # fmt: skip
                 rows.append(("bronze/bronze_costs", record("cost", f"co{day}{campaign}{statement}", at, **values)))
     for n in range(6):
