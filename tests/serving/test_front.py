@@ -131,8 +131,9 @@ def test_a_session_keeps_temporary_tables_and_settings_of_its_own(address: str) 
     one.command("create temporary table mine (n Int32)")
     one.command("insert into mine values (1)")
     assert one.command("select count() from mine") == 1
-    one.query("select 1", settings={"max_threads": 1})
-    assert one.command("select getSetting('max_threads')") == 2
+    before = one.command("select getSetting('max_block_size')")
+    assert one.query("select getSetting('max_block_size')", settings={"max_block_size": 7}).result_rows == [(7,)]
+    assert one.command("select getSetting('max_block_size')") == before != 7
     with pytest.raises(DatabaseError) as caught:
         two.command("select count() from mine")
     assert caught.value.code == 60

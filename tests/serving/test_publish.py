@@ -171,6 +171,16 @@ def test_publications_tell_version_rows_run_and_snapshot(settings: Settings) -> 
     assert all(json.loads(row[4]) == snapshot and row[5] == worlds.MORNING for row in result.rows)
 
 
+def test_what_a_killed_publish_left_is_dropped(settings: Settings) -> None:
+    with connect(settings) as engine:
+        engine.command("CREATE DATABASE marts")
+        engine.command("CREATE TABLE marts.no_mart_any_more__new ENGINE = MergeTree ORDER BY n AS SELECT 1 AS n")
+    worlds.write_gold(settings, MART, worlds.campaign_daily(rows=1))
+    worlds.publish(settings, MART)
+    (left,) = query_rows(settings, "select name from system.tables where database = 'marts' order by name")
+    assert left.rows == [("_publications",), (MART,)]
+
+
 def test_an_empty_mart_is_published(settings: Settings) -> None:
     worlds.write_gold(settings, MART, worlds.campaign_daily(rows=0))
     (publication,) = worlds.publish(settings, MART)
