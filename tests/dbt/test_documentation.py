@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.dbt.world import Home
 MODELS = sorted(path for path in PROJECT.glob("models/**/*.sql"))
 
 
+@functools.cache
 def described(kind: str) -> dict[str, dict[str, Any]]:
     files = [*PROJECT.glob("models/**/*.yml"), *PROJECT.glob("seeds/*.yml")]
     loaded = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
