@@ -25,7 +25,7 @@ from ingestion import tables
 from ingestion.frames import Frame, Request, encode_frame, read_frames
 from ingestion.records import RECORD
 from ingestion.spool import Spool
-from ingestion.validator import Origin, Validator
+from ingestion.validator import Sender, Validator
 from lakehouse import engine
 from lakehouse.contract import FIELDS, RECORD_TABLES, Kind
 from lakehouse.contract import Origin as FieldOrigin
@@ -44,23 +44,23 @@ def run() -> list[dict[str, Any]]:
         settings = load_settings({"UNMOGROWP_HOME": folder, "UNMOGROWP_SALT": "x" * 40})
         lines = events(_RECORDS)
         bodies = [lines[start : start + 1_000] for start in range(0, _RECORDS, 1_000)]
-        validator, origin = Validator(settings), Origin({APP})
-        checked = [validator.check(body, origin, _NOW) for body in bodies]
+        validator, sender = Validator(settings), Sender({APP})
+        checked = [validator.check(body, sender, _NOW) for body in bodies]
         request = Request(APP, "/v1/events", "s2s", "q", 1_772_409_600_000_000, 1)
         frames = [f for c in checked for f in read_frames(encode_frame(request, c)) if isinstance(f, Frame)]
-        door = _door(validator, origin, bodies)
+        door = _door(validator, sender, bodies)
         landing = _landing(settings, frames)
         spool = _spool(Path(folder))
     return [*door, *landing, *spool]
 
 
-def _door(validator: Validator, origin: Origin, bodies: list[list[bytes]]) -> list[dict[str, Any]]:
+def _door(validator: Validator, sender: Sender, bodies: list[list[bytes]]) -> list[dict[str, Any]]:
     decode = msgspec.json.Decoder(RECORD).decode
     untyped = msgspec.json.Decoder().decode
     return [
         _row("door: decode only (limit)", _RECORDS, lambda: [[decode(line) for line in body] for body in bodies]),
         _row("door: decode to dicts", _RECORDS, lambda: [[untyped(line) for line in body] for body in bodies]),
-        _row("door: check and encode (kept)", _RECORDS, lambda: [validator.check(b, origin, _NOW) for b in bodies]),
+        _row("door: check and encode (kept)", _RECORDS, lambda: [validator.check(b, sender, _NOW) for b in bodies]),
     ]
 
 

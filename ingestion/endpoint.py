@@ -15,6 +15,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from granian.rsgi import ProtocolClosed
+
 from ingestion import answers, bodies, segment
 from ingestion.access import Denied, Keys, key_of
 from ingestion.answers import Answer
@@ -23,7 +25,7 @@ from ingestion.metrics import Metrics
 from ingestion.openapi import openapi_page
 from ingestion.reasons import Rejected, reject
 from ingestion.spool import Spool, SpoolFull
-from ingestion.validator import Checked, Origin, Validator
+from ingestion.validator import Checked, Sender, Validator
 from lakehouse.apps import App
 from lakehouse.settings import Settings
 
@@ -32,6 +34,8 @@ SEGMENT_BATCHES: Final = ("/v1/batch", "/v1/import")
 SEGMENT_ROUTES: Final = (*SEGMENT_BATCHES, *(f"/v1/{call}" for call in segment.CALLS))
 # With the value `sdk`, the peer's address and user agent are those of the device.
 SOURCE_HEADER: Final = "x-event-source"
+# In the metrics only: the sender went away before its request was complete.
+CLOSED: Final = 499
 _IN_FLIGHT_BYTES: Final = 256 * 1024 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -41,6 +45,10 @@ class _Refused(Exception):  # noqa: N818 - carries the answer
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
+
+
+class _CutOffError(Exception):
+    """The sender went away in the middle of its body."""
 
 
 class Endpoint:
@@ -79,6 +87,9 @@ class Endpoint:
             answer = await self._answer(scope, proto, route)
         except _Refused as refused:
             answer = refused.answer
+        except (_CutOffError, ProtocolClosed):
+            self._metrics.answered(route, CLOSED)  # nobody is there to be answered
+            return
         except Exception:
             log.exception("%s failed", route)  # a fault of ours; the sender may try again
             answer = answers.refusal("unavailable")
@@ -163,8 +174,10 @@ class Endpoint:
         if length is not None and length > 4 * limit:
             raise _Refused(answers.refusal("body_too_large", connection="close"))
         parts: list[bytes] = []
-        size = 0
+        size = empty = 0
         async for part in proto:
+            # The server ends a chunked body with one empty part, and one that was cut off with two.
+            empty = 0 if part else empty + 1
             size += len(part)
             if size <= limit:
                 parts.append(bytes(part))
@@ -172,6 +185,8 @@ class Endpoint:
                 break
         if size > limit:
             raise _Refused(answers.refusal("body_too_large", connection="close"))
+        if empty > 1:
+            raise _CutOffError
         return b"".join(parts)
 
     def _events(self, text: bytes, content_type: str, app: App, scope: Any, now: datetime) -> Checked:
@@ -181,7 +196,7 @@ class Endpoint:
             address, agent = scope.client.rpartition(":")[0].strip("[]"), scope.headers.get("user-agent")
         else:
             address, agent = None, None
-        return self._validator.check(lines, Origin({app.app_id}, known, address, agent), now)
+        return self._validator.check(lines, Sender({app.app_id}, known, address, agent), now)
 
     def _segment(self, text: bytes, route: str, app: App | None, now: datetime) -> tuple[App, Checked]:
         """Map the calls of a Segment body and check them; their key may lie in the body."""
@@ -208,7 +223,7 @@ class Endpoint:
                 continue
             raws.append(call)
             positions.append(position)
-        checked = self._validator.check(lines, Origin({app.app_id}), now, raws=raws, positions=positions)
+        checked = self._validator.check(lines, Sender({app.app_id}), now, raws=raws, positions=positions)
         checked.rejects = sorted([*checked.rejects, *rejects], key=lambda r: r.position)
         return app, checked
 

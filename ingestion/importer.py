@@ -24,7 +24,7 @@ from ingestion.reasons import Reject, Rejected, reject
 from ingestion.row_keys import Occurrences, repeated_digests, row_digest
 from ingestion.rows import BadRow, read_lines, read_rows
 from ingestion.spool import Spool, SpoolFull, SpoolLocked
-from ingestion.validator import Checked, Origin, Validator
+from ingestion.validator import Checked, Sender, Validator
 from lakehouse.apps import load_apps
 from lakehouse.settings import Settings
 
@@ -110,8 +110,8 @@ def _run(
     told = time.monotonic()
     for number, (app_id, chunk) in enumerate(chunks):
         now = clock()
-        origin = Origin(known.keys() & {app_id}, known)
-        checked = validator.check(chunk.lines, origin, now, raws=chunk.raws, positions=chunk.positions)
+        sender = Sender(known.keys() & {app_id}, known)
+        checked = validator.check(chunk.lines, sender, now, raws=chunk.raws, positions=chunk.positions)
         checked.rejects = sorted([*checked.rejects, *chunk.rejects], key=lambda r: r.position)
         size = sum(map(len, chunk.raws)) + sum(r.raw_length for r in chunk.rejects)
         micros = (now - _EPOCH) // timedelta(microseconds=1)

@@ -83,6 +83,7 @@ async def _serve(
     backlog_bytes: int,
 ) -> None:
     loop = asyncio.get_running_loop()
+    settings.secret("salt")  # said before anything is made
     port = _free_port(settings)
     metrics = Metrics()
     lane = Lane(settings, on_landed=metrics.landed)

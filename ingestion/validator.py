@@ -34,7 +34,7 @@ _TABLE: Final = {kind: rules.table for kind, rules in RULES.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Sender:
     """Who sends: the apps it may write to, and what the request itself tells of the device (None: nothing)."""
 
     apps: Container[str]
@@ -75,7 +75,7 @@ class Validator:
     def check(
         self,
         lines: Sequence[bytes],
-        origin: Origin,
+        sender: Sender,
         received_at: datetime,
         *,
         raws: Sequence[bytes] | None = None,
@@ -90,10 +90,10 @@ class Validator:
         kept = _Kept()
         refused_quotes = 0
         low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
-        decode, apps, limit = self._decode, origin.apps, self._max_record
+        decode, apps, limit = self._decode, sender.apps, self._max_record
         is_long = max(map(len, lines), default=0) > limit
         keep_index, keep_record, keep_added = kept.indexes.append, kept.records.append, kept.added.append
-        tells_device = bool(origin.address or origin.user_agent)
+        tells_device = bool(sender.address or sender.user_agent)
         # Hot: every line of this loop costs each record. What not every record has is behind `_MORE` and `_device`.
         for index, line in enumerate(lines):
             try:
@@ -101,7 +101,7 @@ class Validator:
                     raise Rejected("record_too_large", f"the record has more than {limit} bytes")
                 record = decode(line)
                 if record.app_id not in apps:
-                    raise _foreign_app(record.app_id, origin)
+                    raise _foreign_app(record.app_id, sender)
                 if not record.record_id.strip(EMPTY_ID):
                     raise Rejected("missing_field", "record_id is required", "record_id")
                 instant = record.event_at
@@ -115,7 +115,7 @@ class Validator:
                     _check_more(record, _MORE[kind])
                 added = 0
                 if kind in _WITH_DEVICE and (tells_device or record.ip or record.user_agent):
-                    added = self._device(record, origin)
+                    added = self._device(record, sender)
                 properties = record.properties
                 if properties is not UNSET:
                     text = _properties_text(properties)
@@ -139,15 +139,15 @@ class Validator:
         result.accepted = len(kept.records)
         return result
 
-    def _device(self, record: Any, origin: Origin) -> int:
+    def _device(self, record: Any, sender: Sender) -> int:
         """Address and user agent: given, or those of the request; the quotation marks added."""
         added = 0
         if record.ip:
             record.ip = self._pack_address(record.ip)
-        elif origin.address:
-            added += _put(record, "ip", self._pack_address(origin.address))
-        if not record.user_agent and origin.user_agent:
-            added += _put(record, "user_agent", origin.user_agent[:2_048])
+        elif sender.address:
+            added += _put(record, "ip", self._pack_address(sender.address))
+        if not record.user_agent and sender.user_agent:
+            added += _put(record, "user_agent", sender.user_agent[:2_048])
         if record.user_agent and not record.os_name:
             parsed = parse_user_agent(record.user_agent)
             for name in ("os_name", "os_version", "device_model"):
@@ -232,8 +232,8 @@ def _has_all_keys(properties: list[str]) -> bool:
     return msgspec.json.encode(values).count(_QUOTE) == joined.count('"')
 
 
-def _foreign_app(app_id: str, origin: Origin) -> Rejected:
-    if app_id in origin.known_apps:
+def _foreign_app(app_id: str, sender: Sender) -> Rejected:
+    if app_id in sender.known_apps:
         return Rejected("wrong_app", f"the write key is not for app {app_id}", "app_id")
     return Rejected("unknown_app", f"app {app_id[:128]} is not registered", "app_id")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingestion.reasons import RECORD_REASONS, Reject
-from ingestion.validator import Checked, Origin, Validator
+from ingestion.validator import Checked, Sender, Validator
 from lakehouse.contract import REJECT_RAW_LIMIT
 from tests.ingestion.rig import APP, NOW, OTHER_APP, Running, line, make_settings, record
 
@@ -127,7 +127,7 @@ def validator(tmp_path_factory: pytest.TempPathFactory) -> Validator:
 
 
 def check(validator: Validator, *lines: bytes) -> Checked:
-    return validator.check(lines, Origin({APP}, {APP, OTHER_APP}), NOW)
+    return validator.check(lines, Sender({APP}, {APP, OTHER_APP}), NOW)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -17,7 +17,7 @@ from ingestion.frames import Request, encode_frame
 from ingestion.landing import EVENT_DATES, Lane
 from ingestion.reasons import Rejected
 from ingestion.spool import Spool
-from ingestion.validator import Origin, Validator
+from ingestion.validator import Sender, Validator
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from tests.ingestion.rig import APP, NOW, bronze, line
@@ -27,7 +27,7 @@ CLICK = {"record_type": "click", "partner": "Meta ", "event_name": ...}
 
 
 def frame(settings: Settings, *lines: bytes, name: str = "q1") -> bytes:
-    checked = Validator(settings).check(lines, Origin({APP}), NOW)
+    checked = Validator(settings).check(lines, Sender({APP}), NOW)
     return encode_frame(Request(APP, "/v1/events", "sdk", name, MICROS, sum(map(len, lines))), checked)
 
 

@@ -6,7 +6,9 @@ import base64
 import gzip
 import http.client
 import json
+import re
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -18,6 +20,12 @@ from tests.ingestion.rig import APP, Running, bronze, line, record
 
 def lines(prefix: str, count: int) -> list[bytes]:
     return [line(record_id=f"{prefix}-{i}") for i in range(count)]
+
+
+def counted(endpoint: Running) -> list[bytes]:
+    """The metrics of records that were taken or rejected."""
+    text = endpoint.request("GET", "/metrics").body
+    return [row for row in text.splitlines() if row.startswith(b"unmogrowp_ingest_records")]
 
 
 def test_pages(endpoint: Running) -> None:
@@ -78,6 +86,26 @@ def test_a_chunked_body(endpoint: Running) -> None:
     assert json.loads(connection.getresponse().read())["accepted"] == 2
 
 
+@pytest.mark.parametrize("framing", ["content-length: 5000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n1388\r\n"])
+def test_a_sender_that_goes_away_leaves_nothing(endpoint: Running, framing: str) -> None:
+    import socket
+
+    before = counted(endpoint)
+    head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
+    with socket.create_connection((endpoint.address.host, endpoint.address.port)) as link:
+        link.sendall(
+            f"{head}x-write-key: {endpoint.keys['game']}\r\n{framing}".encode() + line(record_id="half") + b"\n{"
+        )
+        time.sleep(0.2)
+    deadline = time.monotonic() + 5
+    closed = re.compile(rb'route="/v1/events",status="499"} [1-9]')
+    while not closed.search(endpoint.request("GET", "/metrics").body) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert closed.search(endpoint.request("GET", "/metrics").body)
+    assert counted(endpoint) == before
+    assert bronze(endpoint.settings, "bronze_app_events", "record_id = 'half'") == []
+
+
 def test_answers_by_outcome(endpoint: Running) -> None:
     good, bad = line(record_id="outcome"), b"{}"
     assert endpoint.post(good).status == 200
@@ -132,13 +160,13 @@ def test_media_types_and_encodings(endpoint: Running) -> None:
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
 def test_a_body_beyond_the_limit_is_refused_and_leaves_a_metric_only(endpoint: Running, encoding: str) -> None:
-    rejects = len(bronze(endpoint.settings, "bronze_rejects"))
+    before = counted(endpoint)
     body = b" " * (endpoint.settings.ingest_max_body_bytes + 1)
     packed = {"identity": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}[encoding](body)
     reply = endpoint.post(packed, content_encoding=encoding)
     assert (reply.status, code(reply)) == (413, "body_too_large")
     assert b'route="/v1/events",status="413"' in endpoint.request("GET", "/metrics").body
-    assert len(bronze(endpoint.settings, "bronze_rejects")) == rejects
+    assert counted(endpoint) == before
 
 
 def test_a_bomb_is_refused_without_being_inflated(endpoint: Running) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ingestion import tables
 from ingestion.frames import Frame, Request, encode_frame, read_frames
 from ingestion.user_agents import Agent, parse_user_agent
-from ingestion.validator import Checked, Origin, Validator
+from ingestion.validator import Checked, Sender, Validator
 from ingestion.values import micros
 from lakehouse import engine
 from lakehouse.contract import CURRENCIES, RECORD_TABLES, RECORD_TYPES, Field, Kind, sender_fields
@@ -33,7 +33,7 @@ def validator() -> Validator:
 
 
 def check(*lines: bytes) -> Checked:
-    return validator().check(lines, Origin({APP}), NOW)
+    return validator().check(lines, Sender({APP}), NOW)
 
 
 def accepted(checked: Checked) -> list[dict[str, Any]]:
