@@ -62,20 +62,12 @@ def uuids(keys: U64, salt: int) -> Text:
 
 
 def instants(epoch_ms: I64) -> Text:
-    """ISO 8601 with milliseconds and Z, of milliseconds since 1970 in UTC."""
-    if not len(epoch_ms):
-        return pa.array([], _TYPE)
+    """ISO 8601 with milliseconds and Z, of milliseconds since 1970 in UTC, up to the year 2199."""
     day = epoch_ms // DAY_MS
-    if int(day.max()) - int(day.min()) < 4000:
-        place = day - day.min()
-        span = np.arange(int(day.min()), int(day.max()) + 1)
-    else:
-        span, place = np.unique(day, return_inverse=True)
-    names = np.datetime_as_string(span.astype("datetime64[D]")).astype("S10")
     rest = epoch_ms - day * DAY_MS
     second = rest // 1000
     out = np.empty(len(epoch_ms), dtype=_INSTANT)
-    out["date"] = names[place]
+    out["date"] = _dates()[day]
     out["clock"] = _CLOCK[second]
     out["millis"] = _MILLIS[rest - second * 1000]
     return _fixed(out.view(np.uint8).reshape(len(out), 24))
@@ -156,6 +148,11 @@ def from_strings(values: Sequence[str]) -> Text:
 
 
 _OCTETS: Final = tuple(str(i) for i in range(256))
+
+
+@lru_cache(maxsize=1)
+def _dates() -> NDArray[np.bytes_]:
+    return np.datetime_as_string(np.arange("1970-01-01", "2200-01-01", dtype="datetime64[D]")).astype("S10")
 
 
 @lru_cache(maxsize=1)

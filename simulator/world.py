@@ -41,6 +41,8 @@ class WorldConfig:
             object.__setattr__(self, "sized_for_days", self.days)
         if self.events < 1000 or self.days < 1 or self.sized_for_days < 1:
             raise ValueError("a world has at least 1,000 events and 1 day")
+        if not 1990 <= self.start.year < 2190:
+            raise ValueError("a world begins at least in 1990 and before 2190")
 
     def extended(self, days: int = 1) -> Self:
         """The same world with some days more."""

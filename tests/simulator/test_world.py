@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -81,8 +82,8 @@ def test_a_world_has_about_the_size_asked_for(events: int) -> None:
     assert made == pytest.approx(events, rel=0.05)
 
 
-@pytest.mark.parametrize("wrong", [{"events": 10}, {"days": 0}])
-def test_an_impossible_configuration_is_refused(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("wrong", [{"events": 10}, {"days": 0}, {"start": date(1969, 1, 1)}])
+def test_an_impossible_configuration_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least"):
         WorldConfig(**wrong)
 
