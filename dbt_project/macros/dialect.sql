@@ -38,10 +38,13 @@
 {% macro default__days_between(since, until) %}{{ return('datediff(' ~ until ~ ', ' ~ since ~ ')') }}{% endmacro %}
 {% macro duckdb__days_between(since, until) %}{{ return("date_diff('day', " ~ since ~ ", " ~ until ~ ")") }}{% endmacro %}
 
-{# USD of an amount in micros at a rate, exact: micros become units by multiplication, as division would be a double. #}
+{#
+  USD of an amount in micros at a rate, exact: micros become units by multiplication, as division would be a double.
+  The first factor is wider than 18 digits, because DuckDB keeps a product of two narrow decimals at 18 and overflows.
+#}
 {% macro usd(micros, usd_per_unit) %}
     {{- return(
-        'cast(cast(' ~ micros ~ ' as decimal(18, 0)) * cast(0.000001 as decimal(7, 6))'
+        'cast(cast(' ~ micros ~ ' as decimal(22, 0)) * cast(0.000001 as decimal(7, 6))'
         ~ ' * cast(' ~ usd_per_unit ~ ' as decimal(13, 9)) as decimal(18, 6))'
     ) -}}
 {% endmacro %}
