@@ -163,6 +163,8 @@ def _outcome(expectation: Expectation, answer: Any) -> ExpectationOutcome:
         observed = _exception_text(answer.exception_info)
     elif "observed_value" in result:
         observed = as_text(result["observed_value"])
+    elif expectation.options.get("value_set") == [False]:
+        observed = f"{count:,} rows"
     else:
         values = sorted({as_text(group[expectation.column]) or "null" for group in groups})
         observed = ", ".join(values[:SAMPLE_SIZE]) + (", ..." if len(values) > SAMPLE_SIZE else "")

@@ -46,7 +46,9 @@ def bar_chart(
     parts: list[str] = []
     y = 8.0
     for group in groups:
-        middle = y + bar * len(series) / 2
+        size = max(bar * len(series), 28 if group.note else 0)
+        middle = y + size / 2
+        y += (size - bar * len(series)) / 2
         parts.append(_label(group, middle - 3 if group.note else middle + 4))
         for place, value in enumerate(group.values):
             text_y = y + bar - 2.5
@@ -60,7 +62,7 @@ def bar_chart(
                     f'<text class="value" x="{_LABEL + width + 4:.1f}" y="{text_y:.1f}">{escape(show(value))}</text>'
                 )
             y += bar
-        y += gap
+        y = middle + size / 2 + gap
     if reference is not None:
         x = _LABEL + reference[0] * scale
         # First of all, so that bars and values lie over it.

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from serving.report.formats import ratio
-from serving.report.questions import ReportData
+from serving.report.questions import RETENTION_DAYS, ReportData
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,13 @@ class AppLine:
     @property
     def attributed_share(self) -> float | None:
         return ratio(self.attributed, self.installs)
+
+    @property
+    def is_complete(self) -> bool:
+        """Day 30 is over for the last install."""
+        if self.complete_until is None or self.last_install is None:
+            return False
+        return (self.complete_until - self.last_install).days >= RETENTION_DAYS[-1]
 
 
 @dataclass(frozen=True, slots=True)

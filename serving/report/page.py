@@ -90,14 +90,18 @@ def _campaigns(data: ReportData) -> dict[str, Any]:
         }
         for row in data.rows("campaigns")
     ]
+    # A day that no campaign has reached would only fill the chart with "not mature yet".
+    shown = [place for place in range(3) if any(row["roas"][place] is not None for row in rows)]
+    names = [("D0", "D7", "D30")[place] for place in shown]
     chart = bar_chart(
-        "ROAS by campaign at day 0, 7 and 30",
-        [Bars(row["label"], row["roas"], row["app_id"]) for row in rows],
-        ("D0", "D7", "D30"),
+        "ROAS by campaign",
+        [Bars(row["label"], [row["roas"][place] for place in shown], row["app_id"]) for row in rows],
+        names,
         lambda value: percent(value, 0),
         reference=(1.0, "break-even"),
     )
-    return {"rows": rows, "chart": chart}
+    missing = [name for name in ("D0", "D7", "D30") if name not in names]
+    return {"rows": rows, "chart": chart, "series": names, "missing": missing}
 
 
 def _values(data: ReportData) -> dict[str, Any]:
@@ -157,16 +161,18 @@ def _retention(data: ReportData) -> list[dict[str, Any]]:
 
 
 def _trends(data: ReportData) -> list[dict[str, Any]]:
-    # Days with nothing but touches come before the first install and would only push the rest aside.
-    daily = [row for row in data.rows("daily") if row["cost"] or row["install_count"]]
-    revenue = data.rows("daily_revenue")
-    days = [row["date"] for row in (*daily, *revenue)]
-    span = (min(days), max(days)) if days else None
-    charts = (
-        ("Spend per day, USD", "daily", [(row["date"], float(row["cost"])) for row in daily], usd),
-        ("Installs per day", "daily", [(row["date"], float(row["install_count"])) for row in daily], count),
-        ("Revenue per day, USD", "daily_revenue", [(row["date"], float(row["revenue"])) for row in revenue], usd),
+    measures = (
+        ("Spend per day, USD", "daily", "cost", usd),
+        ("Installs per day", "daily", "install_count", count),
+        ("Revenue per day, USD", "daily_revenue", "revenue", usd),
     )
+    # A day without spend is one that partners have not reported yet, or one with nothing but touches.
+    charts = [
+        (title, answer, [(row["date"], float(row[name])) for row in data.rows(answer) if row[name]], show)
+        for title, answer, name, show in measures
+    ]
+    days = [day for _, _, points, _ in charts for day, _ in points]
+    span = (min(days), max(days)) if days else None
     return [
         {
             "title": title,

@@ -41,7 +41,7 @@ def summary_lines(source: Settings | Query, extras: Extras) -> list[str]:
             percent(app.attributed_share, 0) if app.cost else "",
             usd(app.cost) if app.cost else "",
             usd(app.revenue) if app.revenue else "",
-            day(app.complete_until),
+            "all of it" if app.is_complete else day(app.complete_until),
         )
     console.print(apps)
     campaigns = _table("campaign", "app", "spend", "eCPI", "ROAS D7", "ROAS D30")
@@ -72,7 +72,7 @@ def _table(*headings: str) -> Table:
             no_wrap=True,
             overflow="ellipsis",
             min_width=None if name else 7,
-            max_width={"campaign": 26, "app": 20}.get(heading),
+            max_width={"campaign": 30, "app": 18}.get(heading),
         )
     return table
 
@@ -85,7 +85,7 @@ def _check_line(extras: Extras) -> str:
     if not failed:
         return f"Checks: all {len(checks)} hold"
     named = ", ".join(sorted({f"{row['subject']} ({row['severity']})" for row in failed}))
-    return f"Checks: {len(failed)} of {len(checks)} fail: {named}"
+    return f"Checks: {len(failed)} of {len(checks)} do not hold: {named}"
 
 
 def _benchmark_line(extras: Extras) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from quality.checks import SUITES, review, validate
 from quality.outcome import SuiteResult
+from quality.suite import is_between
 from quality.validation import validate_suite
 
 # Importing Great Expectations takes seconds: all its tests share one process.
@@ -185,6 +186,23 @@ def test_a_failure_says_how_many_rows_and_which(good_lake: duckdb.DuckDBPyConnec
     assert (outcome.column, outcome.observed, outcome.unexpected_count) == ("platform", "symbian", 2)
     assert outcome.sample[0]["app_id"] == "b"
     assert {row["ingest_date"] for row in outcome.sample} == {"2026-01-02", "2026-01-03"}
+
+
+def test_a_condition_that_should_never_hold_says_on_how_many_rows_it_does(good_lake: duckdb.DuckDBPyConnection) -> None:
+    good_lake.execute("update bronze.bronze_app_events set session_length_s = -1 where app_id = 'b'")
+    [outcome] = [e for e in validate(good_lake, "bronze_app_events").expectations if not e.success]
+    assert (outcome.column, outcome.observed) == ("has_negative_session_length", "2 rows")
+
+
+def test_an_expectation_that_does_not_fit_its_column_is_reported(good_lake: duckdb.DuckDBPyConnection) -> None:
+    suite = replace(
+        SUITES["ingestion_daily"],
+        columns={"app_id": "app_id"},
+        expectations=(is_between("app_id", 0, 1, "not a number at all"),),
+    )
+    [outcome] = validate_suite(good_lake, suite).expectations
+    assert not outcome.success
+    assert outcome.observed.startswith("cannot be evaluated")
 
 
 def test_every_row_is_looked_at_however_few_groups_there_are(good_lake: duckdb.DuckDBPyConnection) -> None:

@@ -123,6 +123,23 @@ def test_apps_without_spend_do_not_blur_the_growth_figures(plain_page: str) -> N
     assert ["shop", "20,000", "15", "–", "–"] in [row[:5] for row in table_rows(section(plain_page, "apps"))]  # noqa: RUF001
 
 
+def test_an_app_whose_last_cohort_is_old_enough_is_complete(plain_page: str) -> None:
+    last = {row[0]: row[-1] for row in table_rows(section(plain_page, "apps"))}
+    assert last["shop"] == "all of it"
+    assert last["game.ios"] == "2026-02-17"
+
+
+def test_a_day_that_no_campaign_has_reached_is_left_out_of_the_chart(query: Query, tmp_path: Path) -> None:
+    def young(sql: str) -> list[dict[str, Any]]:
+        return [row | {"d30_revenue": None} if "d30_revenue" in row else row for row in query(sql)]
+
+    page = render_report(young, {}, NOW, tmp_path / "r.html").read_text(encoding="utf-8")
+    roas = section(page, "roas")
+    assert "No cohort is old enough for D30 yet." in roas
+    assert "not mature yet" not in roas
+    assert [row[-1] for row in table_rows(roas)][1:] == ["–"] * 6  # noqa: RUF001
+
+
 def test_predicted_and_earned_value_are_per_install(plain_page: str) -> None:
     rows = [row for row in table_rows(section(plain_page, "ltv")) if row[:2] == ["organic", "game.ios"]]
     assert rows[0][3] == "$1.70"

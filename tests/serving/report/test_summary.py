@@ -26,7 +26,7 @@ def test_it_fits_a_terminal_and_shows_every_app(query: Query) -> None:
 
 def test_failures_are_named(query: Query, quality: list[dict[str, Any]], cdnow: dict[str, Any]) -> None:
     lines = summary_lines(query, {"quality": quality, "cdnow": cdnow})
-    assert "Checks: 1 of 2 fail: ingestion_daily (warning)" in lines
+    assert "Checks: 1 of 2 do not hold: ingestion_daily (warning)" in lines
     assert "CDNOW benchmark: 1 of 2 bars passed; missed: bias" in lines
 
 
