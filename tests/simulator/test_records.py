@@ -106,7 +106,7 @@ def test_costs_are_restated(told: Told) -> None:
 def test_a_strict_endpoint_takes_the_good_and_refuses_the_damaged(
     told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingestion.validator import Origin, Validator
+    from ingestion.validator import Sender, Validator
 
     monkeypatch.setenv("UNMOGROWP_HOME", str(tmp_path))
     monkeypatch.setenv("UNMOGROWP_SALT", "0123456789abcdef" * 4)
@@ -115,7 +115,7 @@ def test_a_strict_endpoint_takes_the_good_and_refuses_the_damaged(
     accepted = 0
     for app_id in {app for app, _ in told.lines}:
         lines = [line for app, line in told.lines if app == app_id]
-        outcome = validator.check(lines, Origin(apps={app_id}), datetime(2026, 6, 1, tzinfo=UTC))
+        outcome = validator.check(lines, Sender(apps={app_id}), datetime(2026, 6, 1, tzinfo=UTC))
         accepted += outcome.accepted
         reasons.update(r.code for r in outcome.rejects)
     assert accepted == sum(row["sent_records"] for row in told.truth["daily"])
