@@ -19,6 +19,9 @@ from models_ml.cdnow_benchmark import AS_OF, Benchmark, BenchmarkDataError, Row,
 if TYPE_CHECKING:
     from tests.models_ml import world as world_module
 
+# One worker imports MLflow and LightGBM and builds the session's fixtures.
+pytestmark = pytest.mark.xdist_group("models")
+
 
 def row(benchmark: Benchmark, name: str) -> Row:
     return next(r for r in benchmark.rows if r.model.startswith(name))

@@ -20,6 +20,9 @@ from models_ml.metrics import auc
 if TYPE_CHECKING:
     from tests.models_ml import world as world_module
 
+# One worker imports MLflow and LightGBM and builds the session's fixtures.
+pytestmark = pytest.mark.xdist_group("models")
+
 APP = "puzzle.demo.ios"
 AS_OF = datetime(2026, 2, 10, 7, 30, tzinfo=UTC)
 KNOWN_US = """
@@ -75,11 +78,14 @@ def test_the_cut_that_the_test_makes_matters(con: duckdb.DuckDBPyConnection, wor
         assert_bitwise_equal(whole, features_at(con))
 
 
-def test_an_event_after_as_of_changes_no_feature(con: duckdb.DuckDBPyConnection, world: world_module) -> None:
-    before = features_at(con)
+@pytest.mark.parametrize("is_now", [False, True])
+def test_an_event_after_as_of_changes_no_feature(
+    con: duckdb.DuckDBPyConnection, world: world_module, is_now: bool
+) -> None:
+    before = features_at(con, is_now=is_now)
     moment = to_us(AS_OF)  # the very instant is already the future
     insert(con, world, record_id="future", event_us=moment, received_us=moment, micros=500_000_000)
-    assert_bitwise_equal(before, features_at(con))
+    assert_bitwise_equal(before, features_at(con, is_now=is_now))
 
 
 def test_an_event_received_after_as_of_changes_no_feature(con: duckdb.DuckDBPyConnection, world: world_module) -> None:
