@@ -17,21 +17,18 @@ from typing import Any, Final
 
 from granian.rsgi import ProtocolClosed
 
-from ingestion import answers, bodies, segment
-from ingestion.access import Denied, Keys, key_of
+from ingestion import answers, bodies
+from ingestion.access import Denied, key_of
 from ingestion.answers import Answer
 from ingestion.frames import Request, encode_frame
+from ingestion.intake import EVENTS, SEGMENT_ROUTES, Incoming, Intake
 from ingestion.metrics import Metrics
 from ingestion.openapi import openapi_page
-from ingestion.reasons import Rejected, reject
 from ingestion.spool import Spool, SpoolFull
-from ingestion.validator import Checked, Sender, Validator
 from lakehouse.apps import App
 from lakehouse.settings import Settings
 
 log: Final = logging.getLogger("ingestion.endpoint")
-SEGMENT_BATCHES: Final = ("/v1/batch", "/v1/import")
-SEGMENT_ROUTES: Final = (*SEGMENT_BATCHES, *(f"/v1/{call}" for call in segment.CALLS))
 # With the value `sdk`, the peer's address and user agent are those of the device.
 SOURCE_HEADER: Final = "x-event-source"
 # In the metrics only: the sender went away before its request was complete.
@@ -63,8 +60,7 @@ class Endpoint:
         clock: Callable[[], datetime],
     ) -> None:
         self._settings, self._spool, self._metrics, self._clock = settings, spool, metrics, clock
-        self._validator = Validator(settings)
-        self._keys = Keys(settings)
+        self._intake = Intake(settings)
         self._in_flight_bytes = 0
         self.in_flight = 0
         self.is_draining = False
@@ -76,8 +72,7 @@ class Endpoint:
             "/metrics": lambda: Answer(200, [("content-type", "text/plain; version=0.0.4")], self._metrics.text()),
             "/openapi.json": lambda: Answer(200, [answers.JSON], openapi_page()),
         }
-
-        self._routes = frozenset({"/v1/events", *SEGMENT_ROUTES, *self._pages})
+        self._routes = frozenset({EVENTS, *SEGMENT_ROUTES, *self._pages})
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
@@ -120,50 +115,37 @@ class Endpoint:
         if encoding not in bodies.ENCODINGS:
             return answers.refusal("unsupported_encoding", accept_encoding="gzip, zstd")
         key = key_of(headers.get("authorization"), headers.get("x-write-key"))
-        is_segment = route in SEGMENT_ROUTES
-        app = None if key is None and is_segment else self._app(key, route)
         length = _length(headers.get("content-length"))
         if self._in_flight_bytes + (length or 0) > _IN_FLIGHT_BYTES:
             return answers.refusal("backlog")
         self._in_flight_bytes += length or 0
         try:
-            body = await self._read(proto, length)
-            started = time.perf_counter()
             now = self._clock()
-            request_id = next(self._request_ids)
-            unreadable: Rejected | None = None
-            checked = Checked()
-            try:
-                text = bodies.inflate(body, encoding, self._settings.ingest_max_body_bytes)
-                if is_segment:
-                    app, checked = self._segment(text, route, app, now)
-                else:
-                    assert app is not None
-                    checked = self._events(text, content_type, app, scope, now)
-            except bodies.TooLarge as error:
-                return answers.refusal(error.code)
-            except Rejected as verdict:
-                unreadable = verdict
-                text = body
-                checked.rejects.append(reject(0, body, verdict))
-            if app is None:
-                return answers.refusal("unauthorized")
-            source = "segment" if is_segment else _source(headers)
-            micros = (now - _EPOCH) // _MICROSECOND
-            request = Request(app.app_id, route, source, request_id, micros, len(text))
-            await self._store(encode_frame(request, checked))
+            app = None if key is None and route in SEGMENT_ROUTES else self._intake.app_of(key, route, now)
+            body = await self._read(proto, length)
+            is_device = headers.get(SOURCE_HEADER, "").strip().lower() == "sdk"
+            device = (_address(scope.client), headers.get("user-agent")) if is_device else (None, None)
+            source = "segment" if route in SEGMENT_ROUTES else "sdk" if is_device else "s2s"
+            return await self._take(Incoming(route, body, encoding, content_type, *device), app, source)
+        except Denied as denied:
+            return answers.refusal(denied.code)
+        except bodies.TooLarge as error:
+            return answers.refusal(error.code, connection="close")
         finally:
             self._in_flight_bytes -= length or 0
-        self._metrics.count(route, checked.accepted, checked.rejects, len(text))
-        self._metrics.ack_seconds.observe(time.perf_counter() - started)
-        answer = answers.segment_answer if is_segment else answers.result_answer
-        return answer(checked.accepted, checked.rejects, request_id, unreadable=unreadable is not None)
 
-    def _app(self, key: str | None, route: str) -> App:
-        try:
-            return self._keys.app_of(key, "segment" if route in SEGMENT_ROUTES else "events", self._clock())
-        except Denied as denied:
-            raise _Refused(answers.refusal(denied.code)) from None
+    async def _take(self, incoming: Incoming, app: App | None, source: str) -> Answer:
+        """Check the records, wait until they are on disk, and say what became of them."""
+        started, now = time.perf_counter(), self._clock()
+        taken = self._intake.take(incoming, app, now)
+        route, checked, request_id = incoming.route, taken.checked, next(self._request_ids)
+        micros = (now - _EPOCH) // _MICROSECOND
+        request = Request(taken.app.app_id, route, source, request_id, micros, taken.body_bytes)
+        await self._store(encode_frame(request, checked))
+        self._metrics.count(route, checked.accepted, checked.rejects, taken.body_bytes)
+        self._metrics.ack_seconds.observe(time.perf_counter() - started)
+        answer = answers.segment_answer if route in SEGMENT_ROUTES else answers.result_answer
+        return answer(checked.accepted, checked.rejects, request_id, unreadable=taken.is_unreadable)
 
     async def _read(self, proto: Any, length: int | None) -> bytes:
         """The body as sent; one beyond the limit is read before it is refused, so that its sender hears."""
@@ -172,7 +154,7 @@ class Endpoint:
             body: bytes = await proto()
             return body
         if length is not None and length > 4 * limit:
-            raise _Refused(answers.refusal("body_too_large", connection="close"))
+            raise bodies.TooLarge("body_too_large")
         parts: list[bytes] = []
         size = empty = 0
         async for part in proto:
@@ -184,48 +166,10 @@ class Endpoint:
             elif size > 4 * limit:
                 break
         if size > limit:
-            raise _Refused(answers.refusal("body_too_large", connection="close"))
+            raise bodies.TooLarge("body_too_large")
         if empty > 1:
             raise _CutOffError
         return b"".join(parts)
-
-    def _events(self, text: bytes, content_type: str, app: App, scope: Any, now: datetime) -> Checked:
-        lines = bodies.split(text, content_type)
-        known = self._keys.registry.apps
-        if _source(scope.headers) == "sdk":
-            address, agent = scope.client.rpartition(":")[0].strip("[]"), scope.headers.get("user-agent")
-        else:
-            address, agent = None, None
-        return self._validator.check(lines, Sender({app.app_id}, known, address, agent), now)
-
-    def _segment(self, text: bytes, route: str, app: App | None, now: datetime) -> tuple[App, Checked]:
-        """Map the calls of a Segment body and check them; their key may lie in the body."""
-        if route in SEGMENT_BATCHES:
-            envelope: segment.Envelope | None = None
-            try:
-                envelope = segment.read_envelope(text)
-            except Rejected:
-                if app is None:
-                    raise _Refused(answers.refusal("unauthorized")) from None
-                raise
-            calls = [bytes(call) for call in envelope.batch]
-            key, route_type = envelope.write_key, None
-        else:
-            envelope, calls, key, route_type = None, [text], segment.write_key_of(text), route.rpartition("/")[2]
-        if app is None:
-            app = self._app(key if isinstance(key, str) else None, route)
-        lines, raws, positions, rejects = [], [], [], []
-        for position, call in enumerate(calls):
-            try:
-                lines.append(segment.to_record(call, app, route_type=route_type, envelope=envelope))
-            except Rejected as verdict:
-                rejects.append(reject(position, call, verdict))
-                continue
-            raws.append(call)
-            positions.append(position)
-        checked = self._validator.check(lines, Sender({app.app_id}), now, raws=raws, positions=positions)
-        checked.rejects = sorted([*checked.rejects, *rejects], key=lambda r: r.position)
-        return app, checked
 
     async def _store(self, frame: bytes) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -257,8 +201,9 @@ def settle(loop: asyncio.AbstractEventLoop, futures: list[Any], error: OSError |
     loop.call_soon_threadsafe(wake)
 
 
-def _source(headers: Any) -> str:
-    return "sdk" if headers.get(SOURCE_HEADER, "").strip().lower() == "sdk" else "s2s"
+def _address(client: str) -> str:
+    """The address of a peer `address:port`."""
+    return client.rpartition(":")[0].strip("[]")
 
 
 def _length(text: str | None) -> int | None:

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from lakehouse.contract import (
-    CURRENCIES,
     FIELDS,
     RECORD_TABLES,
     RECORD_TYPES,
@@ -25,6 +24,7 @@ from lakehouse.contract import (
     Origin,
     sender_fields,
 )
+from lakehouse.currencies import CURRENCIES
 
 _INT64: Final = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _INSTANT: Final = Annotated[datetime, Meta(tz=True)]

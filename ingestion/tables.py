@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from ingestion.frames import Frame
 from ingestion.reasons import Reject
 from ingestion.values import BLANK
-from lakehouse.contract import FIELDS, RECORD_TABLES, SERVICE_SCHEMAS, BronzeTable, Field, Kind, Origin
+from lakehouse.contract import FIELDS, RECORD_TABLES, BronzeTable, Field, Kind, Origin
+from lakehouse.service_tables import SERVICE_SCHEMAS
 
 # DuckDB works on chunks of this many rows in parallel.
 _CHUNK_ROWS: Final = 8_192

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ingestion.server import read_address, serve
+from ingestion.server import read_address
 from lakehouse.settings import Settings
-from tests.ingestion.rig import NOW, Running, make_settings, register_apps
+from tests.ingestion.rig import NOW, Running, make_settings, start_thread
 
 
 @pytest.fixture
@@ -24,20 +23,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     settings = make_settings(
         tmp_path_factory.mktemp("endpoint"), ingest_commit_seconds=0.2, ingest_max_body_bytes=1_000_000
     )
-    keys = register_apps(settings)
-    stop, ready = threading.Event(), threading.Event()
-    thread = threading.Thread(
-        target=serve,
-        args=(settings,),
-        kwargs={"on_ready": lambda _: ready.set(), "stop": stop, "clock": lambda: NOW},
-        daemon=True,
-    )
-    thread.start()
-    assert ready.wait(60), "the endpoint did not start"
-    address = read_address(settings)
-    assert address is not None
-    yield Running(settings, address, keys)
-    stop.set()
-    thread.join(60)
-    assert not thread.is_alive(), "the endpoint did not stop"
+    with start_thread(settings, clock=lambda: NOW) as running:
+        yield running
     assert read_address(settings) is None

@@ -7,14 +7,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ingestion.server import Address, read_address
+from ingestion.server import Address, read_address, serve
 from lakehouse import engine
 from lakehouse.apps import App, new_write_key, save_apps
 from lakehouse.lake import Lake
@@ -88,6 +90,7 @@ class Running:
     keys: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     stop: Callable[[], None] = field(default=lambda: None)
+    begin_stop: Callable[[], None] = field(default=lambda: None)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, *, key: str | None = "game", **headers: str
@@ -129,6 +132,25 @@ def query(settings: Settings, table: str, sql: str) -> list[dict[str, Any]]:
         connection.execute("create schema bronze")
         engine.create_view(connection, lake, f"bronze/{table}")
         return list(connection.sql(sql).to_arrow_table().to_pylist())
+
+
+@contextmanager
+def start_thread(settings: Settings, **options: Any) -> Iterator[Running]:
+    """An endpoint in a thread of the test process, with two apps."""
+    keys = register_apps(settings)
+    stop, ready = threading.Event(), threading.Event()
+    options |= {"on_ready": lambda _: ready.set(), "stop": stop}
+    thread = threading.Thread(target=serve, args=(settings,), kwargs=options, daemon=True)
+    thread.start()
+    assert ready.wait(60), "the endpoint did not start"
+    address = read_address(settings)
+    assert address is not None
+    try:
+        yield Running(settings, address, keys, begin_stop=stop.set)
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not thread.is_alive(), "the endpoint did not stop"
 
 
 def start_process(settings: Settings, keys: dict[str, str], **environment: str) -> Running:

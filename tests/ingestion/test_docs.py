@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from ingestion.bodies import MAX_RECORDS
-from ingestion.endpoint import SEGMENT_ROUTES
 from ingestion.exact import MAX_DEPTH, MAX_PROPERTIES
+from ingestion.intake import SEGMENT_ROUTES
 from ingestion.mapping import MappingFile
 from ingestion.metrics import Metrics
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS

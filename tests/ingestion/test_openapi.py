@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.endpoint import SEGMENT_ROUTES
+from ingestion.intake import SEGMENT_ROUTES
 from ingestion.openapi import openapi_page
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
 from lakehouse.contract import RECORD_TYPES, Kind, sender_fields

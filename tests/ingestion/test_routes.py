@@ -9,13 +9,14 @@ import json
 import re
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
 
 from ingestion.reasons import REQUEST_REASONS
-from tests.ingestion.rig import APP, Running, bronze, line, record
+from tests.ingestion.rig import APP, Running, bronze, line, make_settings, record, start_thread
 
 
 def lines(prefix: str, count: int) -> list[bytes]:
@@ -226,3 +227,38 @@ def test_many_senders_at_once(endpoint: Running) -> None:
     assert statuses == [200] * 80
     rows = endpoint.wait_landed("bronze_app_events", "starts_with(record_id, 'many-')", 80)
     assert len({row["record_id"] for row in rows}) == len(rows) == 80
+
+
+def test_a_full_spool_asks_to_come_again_and_keeps_what_it_has(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, ingest_commit_seconds=60)
+    with start_thread(settings, backlog_bytes=5_000) as running:
+        statuses = [running.post(line(record_id=f"r{i}", properties={"a": "x" * 500})).status for i in range(10)]
+        taken = statuses.count(200)
+        assert statuses == [200] * taken + [429] * (10 - taken)
+        assert 0 < taken < 10
+        reply = running.post(line(properties={"a": "x" * 3_000}))
+        assert (reply.status, code(reply), reply.headers["retry-after"]) == (429, "backlog", "1")
+        metrics = running.request("GET", "/metrics").body
+        assert re.search(rb"spool_backlog_bytes [1-9]", metrics)
+    assert len(bronze(settings, "bronze_app_events")) == taken
+
+
+def test_a_draining_endpoint_answers_503_and_finishes_what_it_began(tmp_path: Path) -> None:
+    import socket
+
+    settings = make_settings(tmp_path)
+    body = line(record_id="slow")
+    with start_thread(settings) as running:
+        link = socket.create_connection((running.address.host, running.address.port))
+        head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\nx-write-key: {running.keys['game']}\r\n"
+        link.sendall(f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+        time.sleep(0.2)
+        running.begin_stop()
+        time.sleep(0.2)
+        reply = running.post(line(record_id="late"))
+        assert (reply.status, code(reply), reply.headers["retry-after"]) == (503, "unavailable", "1")
+        assert running.request("GET", "/readyz").json == {"ready": False, "reason": "draining"}
+        link.sendall(body)
+        assert link.recv(1_000).startswith(b"HTTP/1.1 200")
+        link.close()
+    assert [r["record_id"] for r in bronze(settings, "bronze_app_events")] == ["slow"]

@@ -94,7 +94,7 @@ def test_a_flipped_byte_costs_one_frame_and_is_reported(data: st.DataObject) -> 
     assert len(found.raw) == len(frames[hit])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 400))
 def test_a_torn_tail_leaves_the_frames_before_it(cut: int) -> None:
     frames = [frame(f"f{i}") for i in range(4)]
@@ -109,7 +109,7 @@ def test_a_torn_tail_leaves_the_frames_before_it(cut: int) -> None:
     assert [t.is_tail for t in tails] == ([] if cut in {0, *ends} else [True])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=80), st.just(MAGIC), st.just(frame("good"))), max_size=6))
 def test_any_bytes_are_frames_or_damage_and_nothing_is_left_out(parts: list[bytes]) -> None:
     data = b"".join(parts)

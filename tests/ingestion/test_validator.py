@@ -21,10 +21,11 @@ from ingestion.user_agents import Agent, parse_user_agent
 from ingestion.validator import Checked, Sender, Validator
 from ingestion.values import micros
 from lakehouse import engine
-from lakehouse.contract import CURRENCIES, RECORD_TABLES, RECORD_TYPES, Field, Kind, sender_fields
+from lakehouse.contract import RECORD_TABLES, RECORD_TYPES, Field, Kind, sender_fields
+from lakehouse.currencies import CURRENCIES
 from tests.ingestion.rig import APP, NOW, line, make_settings, record
 
-QUICK = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @cache
@@ -114,7 +115,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.Duck
         yield opened
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(records=st.lists(sound_records(), min_size=1, max_size=12))
 def test_sound_records_are_accepted_and_land_as_they_were_sent(
     connection: duckdb.DuckDBPyConnection, records: list[dict[str, Any]]
