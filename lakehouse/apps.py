@@ -26,7 +26,8 @@ from pydantic import (
     model_validator,
 )
 
-from lakehouse.contract import CURRENCIES, PLATFORMS
+from lakehouse.contract import PLATFORMS
+from lakehouse.currencies import CURRENCIES
 from lakehouse.settings import SettingError, Settings
 
 APPS_FILE: Final = "apps.toml"

@@ -17,6 +17,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from lakehouse.service_tables import SERVICE_SCHEMAS
+
 SCHEMA_VERSION: Final = 1
 
 
@@ -374,61 +376,6 @@ RECORD_TABLES: Final[tuple[BronzeTable, ...]] = (
     BronzeTable("bronze_consents", ("consent",), "Consent given and withdrawn"),
 )
 
-_TS = pa.timestamp("us", tz="UTC")
-
-# Tables that ingestion writes beside the records: what was refused, what was counted, and raw network data.
-SERVICE_SCHEMAS: Final[dict[str, pa.Schema]] = {
-    "bronze_rejects": pa.schema(
-        [
-            pa.field("app_id", pa.string(), metadata={"comment": "App, as far as it could be read"}),
-            pa.field("received_at", _TS),
-            pa.field("ingest_date", pa.date32()),
-            pa.field("request_id", pa.string()),
-            pa.field("route", pa.string()),
-            pa.field(
-                "position",
-                pa.int64(),
-                metadata={"comment": "0-based place of the record in its request or file"},
-            ),
-            pa.field("record_id", pa.string(), metadata={"comment": "Id of the record, as far as it could be read"}),
-            pa.field("reason_code", pa.string()),
-            pa.field("field", pa.string()),
-            pa.field("message", pa.string()),
-            pa.field("raw", pa.binary(), metadata={"comment": "The record as received, at most 64 KiB"}),
-            pa.field("raw_length", pa.int64()),
-            pa.field("raw_sha256", pa.string()),
-        ]
-    ),
-    "bronze_receipts": pa.schema(
-        [
-            pa.field("app_id", pa.string()),
-            pa.field("ingest_date", pa.date32()),
-            pa.field("route", pa.string()),
-            pa.field("writer", pa.string(), metadata={"comment": "Spool that took the requests"}),
-            pa.field("batch", pa.int64(), metadata={"comment": "Number of the landed batch"}),
-            pa.field("requests", pa.int64()),
-            pa.field(
-                "received",
-                pa.int64(),
-                metadata={"comment": "Records counted at the door; accepted + rejected"},
-            ),
-            pa.field("accepted", pa.int64()),
-            pa.field("rejected", pa.int64()),
-            pa.field("bytes", pa.int64(), metadata={"comment": "Body bytes after decompression"}),
-        ]
-    ),
-    "bronze_network": pa.schema(
-        [
-            pa.field("app_id", pa.string()),
-            pa.field("record_id", pa.string()),
-            pa.field("received_at", _TS),
-            pa.field("ingest_date", pa.date32()),
-            pa.field("ip", pa.string()),
-            pa.field("user_agent", pa.string()),
-        ]
-    ),
-}
-
 REJECT_RAW_LIMIT: Final = 64 * 1024
 
 TABLE_OF_TYPE: Final[dict[str, BronzeTable]] = {t: table for table in RECORD_TABLES for t in table.record_types}
@@ -448,21 +395,3 @@ def sender_fields(record_type: str) -> tuple[Field, ...]:
 def columns_of(fields: Iterable[Field]) -> list[str]:
     """Bronze column names of the fields."""
     return [f.column for f in fields]
-
-
-# ISO 4217, active codes of circulating currencies and the funds codes that app stores pay in.
-# fmt: off
-CURRENCIES: Final = frozenset({
-    "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD",
-    "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY",
-    "COP", "CRC", "CUP", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ERN", "ETB", "EUR", "FJD", "FKP",
-    "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR",
-    "IQD", "IRR", "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KPW", "KRW", "KWD", "KYD", "KZT",
-    "LAK", "LBP", "LKR", "LRD", "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MRU", "MUR",
-    "MVR", "MWK", "MXN", "MYR", "MZN", "NAD", "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK",
-    "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD", "RUB", "RWF", "SAR", "SBD", "SCR", "SDG", "SEK", "SGD",
-    "SHP", "SLE", "SOS", "SRD", "SSP", "STN", "SVC", "SYP", "SZL", "THB", "TJS", "TMT", "TND", "TOP", "TRY",
-    "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VED", "VES", "VND", "VUV", "WST", "XAF", "XCD",
-    "XOF", "XPF", "YER", "ZAR", "ZMW", "ZWG",
-})
-# fmt: on

@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import tomli_w
-from simulator.delivery import deliver
 
 from lakehouse.apps import App, load_apps, new_write_key, save_apps, write_private
 from lakehouse.home import make_demo_secrets, prepare_home
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings, load_settings
 from orchestration.demo_inputs import CDNOW_APP, SEGMENT_APP, cdnow_file, segment_calls, send_with_segment
+from orchestration.pipelining import Pipeline
 from orchestration.progress import Step, Steps
 from orchestration.refresh import Refresh, refresh
 from orchestration.services import Running, free_port, services
+from orchestration.warmup import warm_up
 from serving.report import Extras, render_report, summary_lines
+from simulator.delivery import deliver
 from simulator.world import World, config_for, world_apps
 
 _KEYS_FILE: Final = "demo-keys.toml"
@@ -52,6 +54,7 @@ def run_demo(*, events: int, steps: Steps) -> Demo:
     try:
         with steps.step("Start the ingest endpoint") as step:
             endpoint.start()
+            warm_up()
             step.note(endpoint.address)
         with steps.step(f"Simulate a mobile world and send {events:,} events over HTTP") as step:
             _send_world(settings, world, endpoint, keys, step)
@@ -126,7 +129,8 @@ def _send_world(settings: Settings, world: World, endpoint: Endpoint, keys: dict
 
     senders = {app_id: BatchSender(endpoint.address, key) for app_id, key in keys.items()}
     truth = settings.home / "truth"
-    manifest = deliver(world, lambda app_id, body: senders[app_id].send(body), truth=truth, progress=step.note)
+    with Pipeline(lambda app_id, body: senders[app_id].send(body)) as pipeline:
+        manifest = deliver(world, pipeline.put, truth=truth, progress=step.note, flush=pipeline.flush)
     step.note(f"{manifest.records:,} records, {'sent' if manifest.is_new else 'delivered before'}")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from lakehouse.home import prepare_home
 from lakehouse.settings import Settings
 from orchestration.progress import Step, Steps
+from orchestration.warmup import warm_up
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -67,6 +68,8 @@ def refresh(settings: Settings, steps: Steps, *, job_name: str = "refresh", full
     os.environ["UNMOGROWP_HOME"] = str(settings.home)
     with steps.step("Load definitions"):
         import dagster as dg
+
+        warm_up()
 
         from orchestration.definitions import build_definitions
 

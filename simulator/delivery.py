@@ -33,13 +33,15 @@ def deliver(
     truth: Path | None = None,
     progress: Callable[[str], None] | None = None,
     chunk_records: int = 1000,
+    flush: Callable[[], None] | None = None,
 ) -> Manifest:
     """Send a world in chunks of NDJSON: `send(app_id, body)`, each chunk of one app, in order.
 
     `days` are those to send, by default all of the world. With a `truth` folder, the manifest is kept in
     `truth`/<world id> after every day, and days that stand there already are not sent again; when all days of the
     world are delivered, the truth is written beside it. A day that broke off is sent again whole: its records have the
-    same ids. `progress` gets a short text now and then.
+    same ids. `progress` gets a short text now and then. A `send` that returns before its chunk is taken needs `flush`,
+    which waits for all of them: it is called before a day is noted as delivered.
     """
     config = world.config
     folder = None if truth is None else truth / config.world_id
@@ -53,6 +55,8 @@ def deliver(
             send(chunk.app_id, chunk.data)
             digest.update(chunk.data)
             sent, size = sent + chunk.records, size + len(chunk.data)
+        if flush is not None:
+            flush()
         manifest = manifest.with_day(_entry(world, batch, sent, size, digest.hexdigest()))
         if folder is not None:
             manifest.save(folder)

@@ -53,11 +53,13 @@ def command(
     world = World(config)
     with Steps().step(f"Simulate {events:,} events in {config.days} days") as step:
         if out is not None:
-            files = write_files(world, out, "parquet" if file_format == "parquet" else "ndjson")
+            files = [str(file) for file in write_files(world, out, "parquet" if file_format == "parquet" else "ndjson")]
             world.truth().write(out / "truth")
-            result = {"files": [str(file) for file in files], "apps": world_apps(world)}
+            result: dict[str, object] = {"files": files, "apps": world_apps(world)}
+            step.note(f"{len(files)} files")
         else:
             from ingestion.client import BatchSender
+            from orchestration.pipelining import Pipeline
 
             given = dict(item.split("=", 1) for item in keys if "=" in item)
             missing = [app["app_id"] for app in world_apps(world) if app["app_id"] not in given]
@@ -65,11 +67,10 @@ def command(
                 raise click.UsageError(f"--key {missing[0]}=... is needed; `unmogrowp app` makes keys.")
             senders = {app: BatchSender(str(address), key) for app, key in given.items()}
             truth = settings.home / "truth"
-            manifest = deliver(world, lambda app, body: senders[app].send(body), truth=truth, progress=step.note)
+            with Pipeline(lambda app, body: senders[app].send(body)) as pipeline:
+                manifest = deliver(world, pipeline.put, truth=truth, progress=step.note, flush=pipeline.flush)
             result = asdict(manifest)
     if as_json:
         click.echo(json.dumps(result, default=str))
     elif out is not None:
-        click.echo(
-            f"{len(result['files'])} files and the truth are in {out}. Next: unmogrowp import FILE --mapping native"
-        )
+        click.echo(f"Records and truth are in {out}. Next: unmogrowp import FILE --mapping native")

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.contract import CURRENCIES, RECORD_TYPES, REQUIRED_ANY, Kind, sender_fields
+from lakehouse.contract import RECORD_TYPES, REQUIRED_ANY, Kind, sender_fields
+from lakehouse.currencies import CURRENCIES
 from lakehouse.settings import load_settings
 from simulator.damage import KINDS
 from tests.simulator.conftest import Told

@@ -1,0 +1,42 @@
+"""Sending while the next chunk is being made: one request under way for each sender, a few chunks waiting.
+
+Only for programs that make what they send; the endpoint needs nothing of this.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Final, Self
+
+_WAITING: Final = 16
+
+
+class Pipeline:
+    """Calls `send(app_id, body)` in another thread, in order. The first error is raised by a later `put` or `flush`."""
+
+    def __init__(self, send: Callable[[str, bytes], object]) -> None:
+        self._send = send
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sender")
+        self._waiting: deque[Future[object]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+
+    def put(self, app_id: str, body: bytes) -> None:
+        """Hand over a chunk; waits while too many are on their way."""
+        self._waiting.append(self._pool.submit(self._send, app_id, body))
+        while len(self._waiting) > _WAITING or (self._waiting and self._waiting[0].done()):
+            self._waiting.popleft().result()
+
+    def flush(self) -> None:
+        """Wait until everything handed over is acknowledged."""
+        while self._waiting:
+            self._waiting.popleft().result()
