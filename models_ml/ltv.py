@@ -224,7 +224,7 @@ def _measures(frame: pd.DataFrame, actual: Array, expected: Array, seed: int) ->
     return {
         "ngini": metrics.normalized_gini(actual, expected, seed=seed),
         "bias": metrics.bias(actual, expected),
-        "decile_mape": metrics.decile_mape(actual, expected, seed=seed),
+        "decile_mape": metrics.decile_mape(actual, expected, seed=seed, min_share=0.01),
         "cohort_wape": metrics.cohort_wape(actual, expected, (frame["install_us"] // _WEEK_US).to_numpy()),
         "channel_wape": metrics.cohort_wape(actual, expected, training.channel_and_user(frame)[0].astype(str)),
         "rmse": metrics.rmse(actual, expected),

@@ -46,13 +46,18 @@ def bias(actual: Array, predicted: Array) -> float:
     return float(predicted.sum()) / total - 1 if total > 0 else float("nan")
 
 
-def decile_mape(actual: Array, predicted: Array, *, seed: int = 0) -> float:
-    """Mean relative error of the mean over ten equal groups by prediction; groups without revenue are left out."""
+def decile_mape(actual: Array, predicted: Array, *, seed: int = 0, min_share: float = 0.0) -> float:
+    """Mean relative error of the mean over ten equal groups by prediction; groups without revenue are left out.
+
+    So are groups with less than `min_share` of all revenue: where users who left make up half of the rows, a cent
+    predicted against a tenth of a cent is a relative error of 900 % that nobody pays for.
+    """
     import numpy as np
 
+    total = float(actual.sum())
     groups = np.array_split(_descending(predicted, seed), 10)
-    means = [(float(predicted[g].mean()), float(actual[g].mean())) for g in groups if len(g)]
-    errors = [abs(guess - truth) / truth for guess, truth in means if truth > 0]
+    kept = [g for g in groups if len(g) and actual[g].sum() > 0 and actual[g].sum() >= min_share * total]
+    errors = [abs(float(predicted[g].sum()) / float(actual[g].sum()) - 1) for g in kept]
     return float(np.mean(errors)) if errors else float("nan")
 
 

@@ -48,6 +48,13 @@ def test_decile_mape_by_hand() -> None:
     assert metrics.decile_mape(actual, actual * 1.2) == pytest.approx(0.2)
 
 
+def test_decile_mape_leaves_out_tenths_that_hold_nothing_worth_naming() -> None:
+    actual = np.repeat([1e-6, *[10.0] * 9], 2)
+    predicted = np.repeat([1e-3, *[12.0] * 9], 2)
+    assert metrics.decile_mape(actual, predicted) > 90
+    assert metrics.decile_mape(actual, predicted, min_share=0.01) == pytest.approx(0.2)
+
+
 def test_cohort_wape_lets_errors_cancel_inside_a_cohort_only() -> None:
     actual, predicted = array(10, 0, 10, 0), array(0, 10, 15, 0)
     assert metrics.cohort_wape(actual, predicted, ["a", "a", "b", "b"]) == pytest.approx(5 / 20)
