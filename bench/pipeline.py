@@ -14,12 +14,11 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from simulator.delivery import write_files
-from simulator.world import World, WorldConfig, world_apps
-
 from lakehouse.apps import App, save_apps
 from lakehouse.home import make_demo_secrets, prepare_home
 from lakehouse.settings import Settings, load_settings
+from simulator.delivery import write_files
+from simulator.world import World, WorldConfig, world_apps
 
 EVENTS_A_DAY: Final = 16_000
 _COMMAND: Final = str(Path(sys.executable).with_name("unmogrowp"))
