@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from lakehouse.contract import (
-    CURRENCIES,
     ENVIRONMENTS,
     PLATFORMS,
     RECORD_TABLES,
@@ -16,6 +15,7 @@ from lakehouse.contract import (
     SOURCES,
     BronzeTable,
 )
+from lakehouse.currencies import CURRENCIES
 from quality.outcome import Severity
 from quality.suite import Expectation, Suite, has_rows, is_between, is_filled, is_one_of, never, plain
 

@@ -60,7 +60,7 @@ left join (
            sum(cumulative_revenue_usd) as mature_usd
     from cohort_revenue where day_clock = 'elapsed_24h' and day_n = 29 group by app_id, partner, campaign_id, day_n
 ) as r on p.app_id = r.app_id and p.partner = r.partner and p.campaign_id = r.campaign_id
-where p.horizon_days = 30
+where p.horizon_days = 30 and p.app_id in ({apps})
 order by scored desc, app_id, partner, campaign_id limit {limit}
 """
 _RETENTION: Final = """
@@ -138,7 +138,7 @@ def gather(query: Query) -> ReportData:
     ask("revenue", _REVENUE)
     ask("ingestion", _INGESTION)
     ask("campaigns", _CAMPAIGNS.format(limit=MAX_CAMPAIGNS))
-    ask("ltv", _LTV.format(limit=MAX_CAMPAIGNS))
+    ask("ltv", _LTV.format(limit=MAX_CAMPAIGNS, apps=listed))
     grain = _cohort_grain([row for row in apps if row["app_id"] in chosen])
     cohort = "install_date" if grain == "day" else "toMonday(install_date)"
     days = ", ".join(str(day) for day in RETENTION_DAYS)

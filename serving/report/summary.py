@@ -72,7 +72,7 @@ def _table(*headings: str) -> Table:
             no_wrap=True,
             overflow="ellipsis",
             min_width=None if name else 7,
-            max_width={"campaign": 30, "app": 18}.get(heading),
+            max_width={"campaign": 26, "app": 14}.get(heading),
         )
     return table
 
