@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -68,12 +70,12 @@ def dbt_project(settings: Settings | None = None) -> DbtProject:
     settings = settings or load_settings()
     target = settings.home / "dbt" / "target"
     project = DbtProject(settings.dbt_project, target_path=target, profiles_dir=settings.dbt_project)
-    stamp = target / "manifest.sha256"
-    state = _project_hash(settings.dbt_project)
-    if not project.manifest_path.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != state:
-        target.mkdir(parents=True, exist_ok=True)
-        _parse(settings, target)
-        stamp.write_text(state, encoding="utf-8")
+    with _parsing(target):
+        stamp = target / "manifest.sha256"
+        state = _project_hash(settings.dbt_project)
+        if not project.manifest_path.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != state:
+            _parse(settings, target)
+            stamp.write_text(state, encoding="utf-8")
     return project
 
 
@@ -92,6 +94,28 @@ def dbt_folders(settings: Settings) -> dict[str, str]:
     for old in runs[:-_KEPT_RUNS]:
         shutil.rmtree(old, ignore_errors=True)
     return {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(settings.home / "dbt" / "logs")}
+
+
+def start_parse(settings: Settings) -> None:
+    """Begin parsing in a process of its own; `dbt_project` then waits for it or finds its manifest."""
+    environment = dict(os.environ) | {"UNMOGROWP_HOME": str(settings.home)}
+    code = "from assets.project import dbt_project; dbt_project()"
+    subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # an error shows again when the run parses
+    )
+
+
+@contextmanager
+def _parsing(target: Path) -> Iterator[None]:
+    """One parse of a home at a time."""
+    target.mkdir(parents=True, exist_ok=True)
+    with (target / ".parsing.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _parse(settings: Settings, target: Path) -> None:

@@ -24,7 +24,7 @@ from orchestration.pipelining import Pipeline
 from orchestration.progress import Step, Steps
 from orchestration.refresh import Refresh, refresh
 from orchestration.services import Running, free_port, services
-from orchestration.warmup import warm_up
+from orchestration.warmup import parse_models_early
 from serving.report import Extras, render_report, summary_lines
 from simulator.delivery import deliver
 from simulator.world import World, config_for, world_apps
@@ -51,10 +51,10 @@ def run_demo(*, events: int, steps: Steps) -> Demo:
     world = World(config_for(events))
     keys = _register_apps(settings, world)
     endpoint = Endpoint(settings)
+    parse_models_early(settings)
     try:
         with steps.step("Start the ingest endpoint") as step:
             endpoint.start()
-            warm_up()
             step.note(endpoint.address)
         with steps.step(f"Simulate a mobile world and send {events:,} events over HTTP") as step:
             _send_world(settings, world, endpoint, keys, step)

@@ -10,6 +10,8 @@ import threading
 from contextlib import suppress
 from typing import Final
 
+from lakehouse.settings import Settings
+
 # In the order in which a run needs them.
 _LIBRARIES: Final = ("dagster_dbt", "great_expectations", "lightgbm", "mlflow", "chdb", "clickhouse_connect")
 
@@ -17,6 +19,13 @@ _LIBRARIES: Final = ("dagster_dbt", "great_expectations", "lightgbm", "mlflow", 
 def warm_up() -> None:
     """Start loading in the background and return."""
     threading.Thread(target=_load, name="warm-up", daemon=True).start()
+
+
+def parse_models_early(settings: Settings) -> None:
+    """Start parsing the dbt project in a process of its own; the run waits for it or finds it done."""
+    from assets.project import start_parse
+
+    start_parse(settings)
 
 
 def _load() -> None:
