@@ -29,7 +29,7 @@ from lakehouse.settings import Settings, load_settings
 
 _SALT: Final = "a salt for measurements, of no other use"
 _ROUNDS: Final = 3
-_SECONDS: Final = 4.0
+_SECONDS: Final = 3.0
 _SUSTAINED_REQUESTS: Final = 400
 _TABLES: Final = ("bronze/bronze_app_events", "bronze/bronze_touchpoints", "bronze/bronze_network")
 

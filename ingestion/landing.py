@@ -50,8 +50,13 @@ class Lane:
     def prepare(self) -> None:
         """Make the bronze tables that do not exist yet."""
         for table, schema in bronze_schemas().items():
-            if not self._lake.exists(table):
+            if self._lake.exists(table):
+                continue
+            try:
                 self._lake.create(table, schema, partition_by=("ingest_date",))
+            except Exception:
+                if not self._lake.exists(table):  # an import that starts at the same moment may have made it
+                    raise
 
     def start(self, spool: Spool) -> None:
         self.spool = spool
