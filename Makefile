@@ -39,10 +39,14 @@ test-all: $(STAMP) ## Run all tests, the slow ones too, and print the coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 check: $(STAMP) ## Lint, types, import contracts, SQL, dbt parse, conventions
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@echo "1/6 format"; $(BIN)/ruff format --quiet --check .
+	@echo "2/6 lint"; $(BIN)/ruff check --quiet .
+	@echo "3/6 types"; $(BIN)/mypy
+	@echo "4/6 import contracts"; $(BIN)/lint-imports --no-cache | tail -1
+	@echo "5/6 SQL, dbt parse"; $(BIN)/sqlfluff lint --disable-progress-bar dbt_project
+	@cd dbt_project && UNMOGROWP_HOME=$$(mktemp -d) ../$(BIN)/dbt --quiet parse --no-partial-parse
+	@echo "6/6 conventions"; $(BIN)/python -m pytest -q --no-header -p no:cacheprovider tests/test_conventions.py
+	@echo "Everything holds."
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff format .

@@ -4,6 +4,7 @@ A critical finding blocks what reads the table; a warning shows. What is checked
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from quality.checks import SUITES, compare, validate
 from quality.history import record
 from quality.identities import INVARIANTS
 from quality.outcome import InvariantResult, SuiteResult
+from quality.publications import compare_publications
 
 PREDICTION_MARTS: Final = frozenset({"predicted_ltv_by_campaign", "churn_risk"})
 _SUITE_CHECK: Final = "expectations"
@@ -27,6 +29,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     marts = [name for name in tables if name not in {*bronze, *predictions}]
     bronze_invariants = [n for n, i in INVARIANTS.items() if _asset_of(i.table).startswith("bronze_")]
     return [
+        published_quality,
         _checks("bronze_quality", bronze, bronze_invariants),
         _checks("mart_quality", marts, [name for name in INVARIANTS if name not in bronze_invariants]),
         _checks("prediction_quality", predictions, []),
@@ -62,17 +65,43 @@ def _checks(step: str, suites: Sequence[str], invariants: Sequence[str]) -> dg.A
     return run_checks
 
 
+# What is published is judged as a whole; the check hangs on the mart that every dashboard opens with.
+_PUBLISHED: Final = dg.AssetKey(["marts", "campaign_daily"])
+
+
+@dg.multi_asset_check(
+    name="published_quality",
+    specs=[
+        dg.AssetCheckSpec("publications_reconcile", asset=_PUBLISHED, description="Every mart has its gold rows"),
+        dg.AssetCheckSpec("publications_are_current", asset=_PUBLISHED, description="Every mart is of the newest run"),
+    ],
+)
+def published_quality(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
+    """Compare `_publications` with gold."""
+    from serving.publications import publications
+
+    snapshot = home.repin(context.run.run_id, "gold").snapshot
+    shown = [asdict(publication) for publication in publications(home.settings())]
+    results = compare_publications(home.lake(), shown, snapshot)
+    record(home.lake(), results, run_id=context.run.run_id, checked_at=datetime.now(UTC))
+    yield from (_judged(result, _PUBLISHED) for result in results)
+
+
+def _judged(result: InvariantResult, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=result.name,
+        passed=result.success,
+        severity=_severity(result.severity),
+        description=result.detail,
+        metadata={"promise": result.promise, "expected": result.expected, "observed": result.observed}
+        | {"sample": list(result.sample)},
+    )
+
+
 def _outcome(result: SuiteResult | InvariantResult) -> dg.AssetCheckResult:
     if isinstance(result, InvariantResult):
-        return dg.AssetCheckResult(
-            asset_key=_asset_of(INVARIANTS[result.name].table),
-            check_name=result.name,
-            passed=result.success,
-            severity=_severity(result.severity),
-            description=result.detail,
-            metadata={"promise": result.promise, "expected": result.expected, "observed": result.observed}
-            | {"sample": list(result.sample)},
-        )
+        return _judged(result, dg.AssetKey(_asset_of(INVARIANTS[result.name].table)))
     failed = [f"{e.column}: {e.why} ({e.unexpected_count} rows)" for e in result.expectations if not e.success]
     return dg.AssetCheckResult(
         asset_key=_asset_of(result.table),

@@ -30,6 +30,8 @@ from simulator.delivery import deliver
 from simulator.world import World, config_for, world_apps
 
 _KEYS_FILE: Final = "demo-keys.toml"
+_DELIVERED_FILE: Final = "demo-delivered.txt"
+_BEFORE: Final = "delivered before"
 _READY_SECONDS: Final = 60
 
 
@@ -50,22 +52,8 @@ def run_demo(*, events: int, steps: Steps) -> Demo:
     prepare_home(settings)
     world = World(config_for(events))
     keys = _register_apps(settings, world)
-    endpoint = Endpoint(settings)
     parse_models_early(settings)
-    try:
-        with steps.step("Start the ingest endpoint") as step:
-            endpoint.start()
-            step.note(endpoint.address)
-        with steps.step(f"Simulate a mobile world and send {events:,} events over HTTP") as step:
-            _send_world(settings, world, endpoint, keys, step)
-        with steps.step("Send with an unmodified Segment client") as step:
-            step.note(f"{send_with_segment(endpoint.address, keys[SEGMENT_APP])} calls")
-        with steps.step("Drain the endpoint into Delta"):
-            endpoint.stop()
-    finally:
-        endpoint.stop()
-    with steps.step("Import CDNOW, 69,659 real purchases") as step:
-        _import_cdnow(settings, step)
+    _deliver(settings, world, keys, steps)
     outcome = refresh(settings, steps)
     problems = _problems(outcome)
     if not outcome.success:
@@ -104,6 +92,40 @@ class Endpoint:
             self._running = None
 
 
+def _deliver(settings: Settings, world: World, keys: dict[str, str], steps: Steps) -> None:
+    """Bring all input into bronze. What was delivered by an earlier demo is not sent again."""
+    delivered = settings.home / _DELIVERED_FILE
+    done = set(delivered.read_text(encoding="utf-8").split()) if delivered.is_file() else set()
+
+    def remember(name: str) -> None:
+        done.add(name)
+        write_private(delivered, "\n".join(sorted(done)) + "\n")
+
+    endpoint = Endpoint(settings)
+    try:
+        with steps.step("Start the ingest endpoint") as step:
+            endpoint.start()
+            step.note(endpoint.address)
+        with steps.step(f"Simulate a mobile world and send {world.config.events:,} events over HTTP") as step:
+            _send_world(settings, world, endpoint, keys, step)
+        with steps.step("Send with an unmodified Segment client") as step:
+            if SEGMENT_APP in done:
+                step.note(_BEFORE)
+            else:
+                step.note(f"{send_with_segment(endpoint.address, keys[SEGMENT_APP])} calls")
+        with steps.step("Drain the endpoint into Delta"):
+            endpoint.stop()
+        remember(SEGMENT_APP)
+    finally:
+        endpoint.stop()
+    with steps.step("Import CDNOW, 69,659 real purchases") as step:
+        if CDNOW_APP in done:
+            step.note(_BEFORE)
+        else:
+            _import_cdnow(settings, step)
+            remember(CDNOW_APP)
+
+
 def _register_apps(settings: Settings, world: World) -> dict[str, str]:
     """Write keys by app, made once: hashed in apps.toml, in clear in a private file for the demo's senders."""
     file = settings.home / _KEYS_FILE
@@ -131,7 +153,7 @@ def _send_world(settings: Settings, world: World, endpoint: Endpoint, keys: dict
     truth = settings.home / "truth"
     with Pipeline(lambda app_id, body: senders[app_id].send(body)) as pipeline:
         manifest = deliver(world, pipeline.put, truth=truth, progress=step.note, flush=pipeline.flush)
-    step.note(f"{manifest.records:,} records, {'sent' if manifest.is_new else 'delivered before'}")
+    step.note(f"{manifest.records:,} records, {'sent' if manifest.is_new else _BEFORE}")
 
 
 def _import_cdnow(settings: Settings, step: Step) -> None:
@@ -172,16 +194,14 @@ def _extras(settings: Settings, outcome: Refresh) -> Extras:
     from lakehouse.engine import connect
     from models_ml.cdnow_benchmark import evaluate_cdnow
     from quality.history import latest
+    from quality.rejects import reject_reasons
 
     snapshot = Lake(settings.lake, settings.storage_options).pin()
     connection = connect(settings, snapshot=snapshot)
     try:
-        rejects = connection.execute(
-            "select app_id, reason_code, count(*) from bronze.bronze_rejects group by all order by 3 desc, 1, 2"
-        ).fetchall()
         return {
             "quality": latest(connection),
-            "rejects": [{"app_id": app, "reason_code": code, "rejects": count} for app, code, count in rejects],
+            "rejects": reject_reasons(connection),
             "cdnow": asdict(evaluate_cdnow(connection, snapshot=snapshot, settings=settings, app_id=CDNOW_APP)),
             "run_id": outcome.run_id,
         }
