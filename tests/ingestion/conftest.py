@@ -9,7 +9,17 @@ import pytest
 
 from ingestion.server import read_address
 from lakehouse.settings import Settings
-from tests.ingestion.rig import NOW, Running, make_settings, start_thread
+from tests.ingestion.rig import NOW, STARTED, Running, make_settings, start_thread
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture

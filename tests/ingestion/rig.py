@@ -25,6 +25,8 @@ from lakehouse.settings import Settings, load_settings
 APP = "game.ios"
 OTHER_APP = "shop.web"
 SALT = "a salt that is long enough for the tests of ingestion"
+# Processes that were started, so that none outlives a test that fails.
+STARTED: list[subprocess.Popen[bytes]] = []
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -168,6 +170,7 @@ def start_process(settings: Settings, keys: dict[str, str], **environment: str) 
         process = subprocess.Popen(
             [sys.executable, "-m", "ingestion"], env=variables | environment, stdout=log, stderr=log
         )
+    STARTED.append(process)
     deadline = time.monotonic() + 60
     while (address := read_address(settings)) is None:
         assert process.poll() is None, (settings.home / "endpoint.log").read_text()
