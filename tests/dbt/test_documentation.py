@@ -85,6 +85,7 @@ def built(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Out
     return home, dbt(home.folder, "build")
 
 
+@pytest.mark.timeout(600)  # parses the project and runs every case; minutes on a machine that does much else
 def test_an_empty_lake_builds_passes_its_cases_and_has_the_described_columns(built: tuple[Home, Outcome]) -> None:
     home, outcome = built
     assert outcome.success, outcome.failures or outcome.error

@@ -16,6 +16,7 @@ from tests.dbt.runner import Dbt
 from tests.dbt.world import Home, Row, delivered, simulate
 
 
+@pytest.mark.timeout(600)
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
     parts = consents_first(delivered(simulate(seed=7), seed=11, parts=3))
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
@@ -39,6 +40,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(5))
 def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None:
     parts = consents_first(delivered(simulate(seed=100 + seed, installs=90, days=45), seed=seed, parts=5))

@@ -16,6 +16,10 @@
 
 with
 
+installs as (
+    select * from {{ ref('int_installs') }} where {{ planned_dates('install_date') }}
+),
+
 matches as (
     {% for method, install_key, touch_key in keys -%}
         select
@@ -26,12 +30,11 @@ matches as (
             touch.record_id as touch_id,
             touch.event_date as touch_date,
             '{{ method }}' as match_method
-        from {{ ref('int_installs') }} as install
+        from installs as install
         inner join {{ ref('stg_touchpoints') }} as touch
             on install.app_id = touch.app_id and install.{{ install_key }} = touch.{{ touch_key }}
         where
             {{ days_between('touch.event_date', 'install.install_date') }} between 0 and {{ lookback }}
-            and {{ planned_dates('install.install_date') }}
             and {{ planned_dates('touch.event_date', days_before=lookback) }}
         {% if not loop.last %}union all{% endif %}
     {% endfor %}
