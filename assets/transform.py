@@ -77,10 +77,15 @@ def _record(context: dg.AssetExecutionContext, home: HomeResource) -> None:
 
 
 def _unchanged(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:
-    for key in sorted(context.selected_asset_keys):
+    for key in _upstream_first(context):
         table = _table_of(lake, key)
         metadata = table_metadata(lake, table, lake.version(table)) if table else {}
         yield dg.MaterializeResult(asset_key=key, metadata=metadata | {"state": "unchanged: nothing new arrived"})
+
+
+def _upstream_first(context: dg.AssetExecutionContext) -> list[dg.AssetKey]:
+    ordered = context.job_def.asset_layer.asset_graph.toposorted_asset_keys
+    return [key for key in ordered if key in context.selected_asset_keys]
 
 
 def _with_metadata(events: Any, context: dg.AssetExecutionContext, lake: Lake) -> Iterator[Any]:

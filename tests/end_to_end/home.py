@@ -48,6 +48,20 @@ class Home:
         assert result.returncode == 0, f"{arguments}: {result.stdout}\n{result.stderr}"
         return result.stdout
 
+    def full_build(self) -> None:
+        """Build silver and gold from all of bronze, as an analytics engineer does: no plan, no orchestrator."""
+        dbt = str(Path(sys.executable).with_name("dbt"))
+        arguments = [
+            dbt,
+            "--quiet",
+            "run",
+            "--select",
+            "tag:core",
+            "--target-path",
+            str(self.settings.tmp_dir / "target"),
+        ]
+        subprocess.run(arguments, cwd=self.settings.dbt_project, env=self.environment, check=True, timeout=220)
+
     def killed(self, *arguments: str, after: float) -> int:
         """Start a command, kill -9 it after some seconds; its exit code (-9 if it was still running)."""
         process = subprocess.Popen(
@@ -58,7 +72,7 @@ class Home:
         return process.wait()
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.command("query", sql, "--json").splitlines()]
+        return [json.loads(line) for line in self.command("query", sql, "--json").splitlines() if line]
 
     def fingerprints(self, layers: tuple[str, ...] = ("silver", "gold")) -> dict[str, tuple[int, str]]:
         """Rows and content hash of every table, whatever the order of its rows."""

@@ -19,6 +19,7 @@ BI = User("bi", True, READER_LIMITS)
 
 @pytest.fixture(scope="module")
 def handles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handles]:
+    OUTFILE.unlink(missing_ok=True)
     opened = Handles(tmp_path_factory.mktemp("engine"), "marts")
     with opened.writer("marts", {}) as writer:
         run(writer, "CREATE TABLE t (app_id String, n Int64) ENGINE = MergeTree ORDER BY app_id")
