@@ -1,5 +1,6 @@
 """Silver and gold: the dbt models as assets, in two steps, as predictions sit between them."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -54,6 +55,9 @@ def build_transform(project: DbtProject) -> list[dg.AssetsDefinition]:
         """Build the marts over predictions; they are small and rebuilt whole."""
         with home.writing():
             pin = home.repin(context.run_id, "silver", "gold", "rules", "ml")
+            if pin.plan.is_empty and _reflect_predictions(context, home.lake(), pin.snapshot):
+                yield from _unchanged(context, home.lake())
+                return
             rebuilt = {"UNMOGROWP_PLAN": '{"mode": "full"}'}
             with exported(pin.environment | dbt_folders(home.settings()) | rebuilt):
                 invocation = dbt.cli([*_BUILD, "--exclude-resource-type=unit_test"], context=context)
@@ -81,6 +85,19 @@ def _unchanged(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.Mat
         table = _table_of(lake, key)
         metadata = table_metadata(lake, table, lake.version(table)) if table else {}
         yield dg.MaterializeResult(asset_key=key, metadata=metadata | {"state": "unchanged: nothing new arrived"})
+
+
+def _reflect_predictions(context: dg.AssetExecutionContext, lake: Lake, snapshot: dict[str, int]) -> bool:
+    """True if every selected mart was built from the prediction tables of `snapshot`."""
+    wanted = {table: version for table, version in snapshot.items() if table.startswith("ml/")}
+    for key in context.selected_asset_keys:
+        table = f"gold/{key.path[-1]}"
+        if table not in snapshot:
+            return False
+        built_from = json.loads(lake.open(table, snapshot[table]).history(1)[0].get("snapshot", "{}"))
+        if {name: version for name, version in built_from.items() if name.startswith("ml/")} != wanted:
+            return False
+    return True
 
 
 def _upstream_first(context: dg.AssetExecutionContext) -> list[dg.AssetKey]:
