@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
-from assets.published import build_published
 
 from assets.bronze import bronze
 from assets.checks import build_checks
 from assets.models import MODEL_ASSETS
 from assets.project import dbt_project, dbt_resource
+from assets.published import build_published
 from assets.resources import HomeResource
 from assets.transform import build_transform
 from orchestration.jobs import JOBS, SCHEDULES
