@@ -1,6 +1,6 @@
 """The record contract: every field a sender may give, every column bronze keeps, in one place.
 
-The validator, the OpenAPI page, the bronze schemas, the dbt sources and `docs/contract.md` are derived from the
+The validator, the OpenAPI page, the bronze schemas and the dbt sources are derived from the
 declarations here or tested against them. Nothing here reads or writes; parsing and rules about values live in
 `ingestion`, storage in `lakehouse.lake`.
 
