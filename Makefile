@@ -32,7 +32,7 @@ dev: $(STAMP) ## Start endpoint, ClickHouse, Dagster and MLflow on the demo's da
 	@$(BIN)/unmogrowp up
 
 test: $(STAMP) ## Run the tests (under 5 minutes on 2 cores)
-	@$(BIN)/python -m pytest -m "not slow" -n 3 --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 test-all: $(STAMP) ## Run all tests, the slow ones too, and print the coverage
 	@$(BIN)/python -m coverage erase
