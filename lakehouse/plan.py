@@ -7,7 +7,7 @@ kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
     event_dates     dates of new app events, and of rows they collide with (same id, other date)
     touch_dates     the same for touchpoints
     cost_dates      cost days of new cost rows
-    install_dates   installs to decide again: new or changed installs, and those a new touch may reach
+    install_dates   installs to decide again: new or changed installs, and those a new touch or consent may reach
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     ingest_dates    receipt days of new rows
@@ -33,7 +33,14 @@ from lakehouse.settings import Settings
 COHORT_DAYS: Final = 30
 # An environment variable holds the plan; beyond this many dates a full refresh is the cheaper way anyway.
 _MAX_DATES: Final = 6_000
-_REQUIRED: Final = ("silver/stg_app_events", "silver/stg_touchpoints", "silver/int_installs", "gold/campaign_daily")
+_REQUIRED: Final = (
+    "silver/stg_app_events",
+    "silver/stg_touchpoints",
+    "silver/stg_consents",
+    "silver/stg_costs",
+    "silver/int_installs",
+    "gold/campaign_daily",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +84,6 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
         dates = _date_sets(connection, implied)
     finally:
         connection.close()
-    if dates is None:
-        return Plan("full", "new consents may reach any install", code)
     if sum(len(values) for values in dates.values()) > _MAX_DATES:
         return Plan("full", "more dates changed than an incremental run can name", code)
     return Plan(
@@ -127,10 +132,8 @@ def _why_full(lake: Lake, last: Run | None, code: str, full_refresh: bool) -> st
     return None
 
 
-def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -> dict[str, set[date]] | None:
-    """The date sets, None if only a full refresh is safe."""
-    if connection.execute("select count(*) from bronze_new.bronze_consents").fetchall()[0][0]:
-        return None
+def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -> dict[str, set[date]]:
+    """The date sets by name."""
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
     connection.execute(
         f"""
@@ -171,6 +174,20 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
     days = _longest_window_days(connection)
     reached = {touch + timedelta(days=n) for touch in touch_dates for n in range(days + 1)}
     install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
+    install_dates |= _dates(
+        connection,
+        """
+        -- A consent is heard by installs at or after it, also the one that an earlier copy of it named.
+        with said as (
+            select app_id, record_id, install_id, event_at from bronze_new.bronze_consents
+            union all
+            select s.app_id, s.record_id, s.install_id, s.event_at from silver.stg_consents s
+                semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
+        )
+        select distinct i.install_date from silver.int_installs i
+            join said s on i.app_id = s.app_id and i.install_id = s.install_id and i.install_at >= s.event_at
+        """,
+    )
     ageing = _ageing_dates(connection)
     cohort_dates = install_dates | _dates(
         connection,

@@ -55,20 +55,30 @@ class World:
         self.lake.append_once(name, table(BRONZE[name], rows), writer="w", batch=self.batch)
         self.batch += 1
 
-    def build(self, events: list[dict[str, Any]], touches: list[dict[str, Any]] | None = None) -> None:
+    def build(self, events: list[dict[str, Any]], consents: list[dict[str, Any]] | None = None) -> None:
         """Silver as if a run had consumed everything that landed."""
         installs = [
             {"app_id": e["app_id"], "install_id": e["install_id"], "install_date": e["event_date"]}
+            | {"install_at": e["event_at"]}
             for e in events
             if e["record_type"] == "install"
         ]
         for name, schema, rows in (
             ("silver/stg_app_events", BRONZE["bronze/bronze_app_events"], events),
-            ("silver/stg_touchpoints", BRONZE["bronze/bronze_touchpoints"], touches or []),
+            ("silver/stg_touchpoints", BRONZE["bronze/bronze_touchpoints"], []),
+            ("silver/stg_consents", BRONZE["bronze/bronze_consents"], consents or []),
             ("silver/stg_costs", BRONZE["bronze/bronze_costs"], []),
         ):
             self.lake.overwrite(name, table(schema, rows))
-        keys = pa.schema([("app_id", pa.string()), ("install_id", pa.string()), ("install_date", pa.date32())])
+        instant = BRONZE["bronze/bronze_app_events"].field("event_at").type
+        keys = pa.schema(
+            [
+                ("app_id", pa.string()),
+                ("install_id", pa.string()),
+                ("install_date", pa.date32()),
+                ("install_at", instant),
+            ]
+        )
         self.lake.overwrite("silver/int_installs", table(keys, installs))
         self.lake.overwrite("gold/campaign_daily", table(pa.schema([("date", pa.date32())]), []))
         windows = table(pa.schema([("window_hours", pa.int32())]), [{"window_hours": 168}])
@@ -137,6 +147,32 @@ def test_a_touch_decides_again_the_installs_its_window_reaches(world: World) -> 
     assert dates["touch_dates"] == days(-8)
     assert dates["install_dates"] == days(-8, -3)
     assert dates["event_dates"] == []
+
+
+def test_a_consent_decides_again_the_installs_that_heard_it(world: World) -> None:
+    known = [event(f"in{n}", n, "install", f"i{n}") for n in (-9, -3, 0)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    before, after, nobody = (
+        event("c1", -4, "consent", "i-3"),
+        event("c2", -8, "consent", "i-9"),
+        event("c3", -9, "consent", "stranger"),
+    )
+    world.land("bronze/bronze_consents", [before, after, nobody])
+    plan = world.plan()
+    assert plan.mode == "incremental"
+    assert plan.dates["install_dates"] == days(-3)
+    assert plan.dates["event_dates"] == []
+
+
+def test_a_consent_that_comes_again_with_another_time_is_taken_from_whom_it_named(world: World) -> None:
+    known = [event(f"in{n}", n, "install", f"i{n}") for n in (-9, -3)]
+    said = [event("c1", -10, "consent", "i-9")]
+    world.land("bronze/bronze_app_events", known)
+    world.land("bronze/bronze_consents", said)
+    world.build(known, consents=said)
+    world.land("bronze/bronze_consents", [event("c1", -11, "consent", "i-3")])
+    assert world.plan().dates["install_dates"] == days(-9, -3)
 
 
 def test_an_id_that_comes_again_with_another_time_dirties_both_days(world: World) -> None:
