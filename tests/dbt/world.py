@@ -115,8 +115,8 @@ def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
             }  # fmt: skip
             kind = rng.choice(("click", "impression"))
             rows.append(("bronze/bronze_touchpoints", record(kind, f"to{n}-{t}", touched, **touch)))
-    if n % 10 == 0:
-        values = {**install, "has_ad_user_data_consent": n % 20 == 0}
+    if n % 4 == 0:
+        values = {**install, "has_ad_user_data_consent": n % 8 != 0}
         rows.append(("bronze/bronze_consents", record("consent", f"cs{n}", at - timedelta(minutes=1), **values)))
     for e in range(rng.randrange(1, 8)):
         when = at + timedelta(days=rng.random() * 6)
