@@ -5,9 +5,10 @@ Two dialects come in: contract records (`/v1/events`) and Segment calls. Both en
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+
+import msgspec
 
 from ingestion import bodies, segment
 from ingestion.access import Denied, Keys
@@ -21,8 +22,7 @@ SEGMENT_BATCHES: Final = ("/v1/batch", "/v1/import")
 SEGMENT_ROUTES: Final = (*SEGMENT_BATCHES, *(f"/v1/{call}" for call in segment.CALLS))
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A body as it was sent, and what its request says; `address` and `user_agent` only if they are the device's."""
 
     route: str
@@ -33,12 +33,11 @@ class Incoming:
     user_agent: str | None = None
 
 
-@dataclass(slots=True)
-class Taken:
+class Taken(msgspec.Struct):
     """What came of a body; a body that cannot be read is one reject."""
 
     app: App
-    checked: Checked = field(default_factory=Checked)
+    checked: Checked
     body_bytes: int = 0
     is_unreadable: bool = False
 

@@ -11,15 +11,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, Protocol
 
 import pyarrow as pa
 
 from ingestion import tables
 from ingestion.frames import Damage, Frame, Request, read_frames
+from ingestion.lander import OnLanded
 from ingestion.reasons import Rejected, reject
-from ingestion.spool import Spool
 from lakehouse import engine
 from lakehouse.contract import RECORD_TABLES, bronze_schemas
 from lakehouse.lake import Lake
@@ -29,22 +30,39 @@ log: Final = logging.getLogger("ingestion.landing")
 EVENT_DATES: Final = "unmogrowp.event_dates"
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
-# Told after each landing: batch, rows by table, seconds it took.
-Landed = Callable[[int, dict[str, int], float], None]
+
+
+class Segments(Protocol):
+    """What landing needs of a spool: sealed segments by batch number."""
+
+    @property
+    def writer(self) -> str: ...
+
+    def path(self, batch: int) -> Path: ...
+
+    def set_aside(self, batch: int, damage: Damage) -> None: ...
+
+    def landed(self, batch: int) -> None: ...
 
 
 class Lane:
     """One thread that lands the sealed segments of one spool."""
 
-    def __init__(self, settings: Settings, *, on_landed: Landed = lambda *_: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_landed: OnLanded = lambda *_: None,
+        on_failed: Callable[[int], None] = lambda failures: None,
+    ) -> None:
         self._lake = Lake(settings.lake, settings.storage_options)
         self._settings = settings
-        self._on_landed = on_landed
+        self._on_landed, self._on_failed = on_landed, on_failed
         self._queue: SimpleQueue[int | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
         self._connection = engine.connect(settings, lake=self._lake, layers=())
-        self.spool: Spool | None = None
+        self.spool: Segments | None = None
         self.failures = 0  # in a row; 0 when landing works
 
     def prepare(self) -> None:
@@ -58,7 +76,7 @@ class Lane:
                 if not self._lake.exists(table):  # an import that starts at the same moment may have made it
                     raise
 
-    def start(self, spool: Spool) -> None:
+    def start(self, spool: Segments) -> None:
         self.spool = spool
         self._thread.start()
 
@@ -84,6 +102,7 @@ class Lane:
                     # The named boundary: whatever went wrong, the segment is kept and tried again.
                     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self.failures)
                     self.failures += 1
+                    self._on_failed(self.failures)
                     log.exception("batch %d did not land; next try in %.1f s", batch, pause)
                     self._stopping.wait(pause)
                 else:

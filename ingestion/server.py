@@ -1,7 +1,7 @@
 """The endpoint as a process: start, readiness, signals, and the drain at the end.
 
-One process without children, so that a kill leaves nothing behind: the HTTP server and the requests on the event loop,
-the spool and the landing lane on a thread each.
+The HTTP server and the requests are on the event loop, the spool on a thread, the landing lane in a process that ends
+with this one, also when it is killed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from ingestion.endpoint import Endpoint, settle
-from ingestion.landing import Lane
+from ingestion.lander import Lander
 from ingestion.metrics import Metrics
 from ingestion.spool import Spool, SpoolLocked
 from lakehouse.settings import SettingError, Settings
@@ -86,8 +86,7 @@ async def _serve(
     settings.secret("salt")  # said before anything is made
     port = _free_port(settings)
     metrics = Metrics()
-    lane = Lane(settings, on_landed=metrics.landed)
-    lane.prepare()
+    lane = Lander(settings, on_landed=metrics.landed)
     try:
         spool = Spool(
             settings.spool_dir / "ingest",
@@ -137,7 +136,7 @@ async def _serve(
         raise RuntimeError("not everything could be landed; the spool keeps it for the next start")
 
 
-def _land_rest(spool: Spool, lane: Lane) -> bool:
+def _land_rest(spool: Spool, lane: Lander) -> bool:
     spool.close()
     ended = lane.stop(_LAND_SECONDS)
     spool.release()

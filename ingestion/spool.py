@@ -25,6 +25,7 @@ log: Final = logging.getLogger("ingestion.spool")
 _WRITER_FILE: Final = "writer"
 _LOCK_FILE: Final = "lock"
 _SUFFIX: Final = ".seg"
+_QUARANTINE: Final = "quarantine"
 # Called once per group with its tokens, and the error if it could not be made durable.
 Notify = Callable[[list[Any], OSError | None], None]
 
@@ -58,7 +59,7 @@ class Spool:
         `on_sealed` with the batch number when a segment is ready to land.
         """
         self.folder = folder
-        self.quarantine = folder / "quarantine"
+        self.quarantine = folder / _QUARANTINE
         self._segment_bytes, self._segment_seconds, self._backlog_bytes = segment_bytes, segment_seconds, backlog_bytes
         self._notify, self._on_sealed, self._monotonic = notify, on_sealed, monotonic
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,7 @@ class Spool:
         self._thread.start()
 
     def path(self, batch: int) -> Path:
-        return self.folder / f"{batch:012d}{_SUFFIX}"
+        return segment_path(self.folder, batch)
 
     @property
     def backlog(self) -> int:
@@ -129,10 +130,7 @@ class Spool:
 
     def set_aside(self, batch: int, damage: Damage) -> None:
         """Keep damaged bytes of a segment; doing it again writes the same file."""
-        self.quarantine.mkdir(exist_ok=True)
-        file = self.quarantine / f"{batch:012d}-{damage.offset}.bin"
-        _write_durably(file, damage.raw)
-        log.error("segment %d: %d damaged bytes at %d are kept in %s", batch, len(damage.raw), damage.offset, file.name)
+        keep_damage(self.folder, batch, damage)
 
     def close(self) -> None:
         """Write what waits, seal it and release the folder; sealed segments stay for the lane or the next process."""
@@ -265,6 +263,19 @@ class Spool:
         os.truncate(path, tail.offset)
         _sync_file(path)
         return len(tail.raw)
+
+
+def segment_path(folder: Path, batch: int) -> Path:
+    """The file of a segment."""
+    return folder / f"{batch:012d}{_SUFFIX}"
+
+
+def keep_damage(folder: Path, batch: int, damage: Damage) -> None:
+    """Keep damaged bytes of a segment; doing it again writes the same file."""
+    file = folder / _QUARANTINE / f"{batch:012d}-{damage.offset}.bin"
+    file.parent.mkdir(exist_ok=True)
+    _write_durably(file, damage.raw)
+    log.error("segment %d: %d damaged bytes at %d are kept in %s", batch, len(damage.raw), damage.offset, file.name)
 
 
 def _lock(path: Path) -> int:

@@ -21,6 +21,7 @@ from msgspec import UNSET
 from ingestion import exact
 from ingestion.reasons import Reject, Rejected, reject
 from ingestion.records import RULES, Rules, record_decoder
+from ingestion.sweep import sweep
 from ingestion.user_agents import parse_user_agent
 from ingestion.values import BLANK, EMPTY_ID, SANE_FROM, SANE_UNTIL, address_packer, check_bounds, micros
 from lakehouse.settings import Settings
@@ -29,18 +30,23 @@ _QUOTE: Final = b'"'
 _BACKSLASH: Final = b"\\"
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any]])
 _MORE: Final = {kind: rules for kind, rules in RULES.items() if rules.has_more}
+# Fewer records than this are looked at one by one: the sweep has to be worth its beginning.
+_FEW: Final = 8
 _WITH_DEVICE: Final = frozenset(kind for kind, rules in RULES.items() if rules.has_address)
 _TABLE: Final = {kind: rules.table for kind, rules in RULES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(msgspec.Struct, frozen=True):
     """Who sends: the apps it may write to, and what the request itself tells of the device (None: nothing)."""
 
     apps: Container[str]
     known_apps: Container[str] = frozenset()
     address: str | None = None
     user_agent: str | None = None
+
+    @property
+    def tells_device(self) -> bool:
+        return self.address is not None or self.user_agent is not None
 
 
 class Section(msgspec.Struct, array_like=True, gc=False):
@@ -51,13 +57,12 @@ class Section(msgspec.Struct, array_like=True, gc=False):
     payload: bytes
 
 
-@dataclass(slots=True)
-class Checked:
+class Checked(msgspec.Struct):
     """The outcome for one request: `accepted` + len(`rejects`) = records given."""
 
     accepted: int = 0
-    sections: list[Section] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    sections: list[Section] = []
+    rejects: list[Reject] = []
 
 
 class Validator:
@@ -86,51 +91,25 @@ class Validator:
         `raws` are the bytes as received and `positions` the places in the request, where they differ from `lines`
         and from 0, 1, 2, ...
         """
+        low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
+        if len(lines) < _FEW:
+            surely_good = self._one(lines[0], sender, low, high) if len(lines) == 1 else None
+        else:
+            surely_good = self._sweep(lines, sender, low, high)
+        if surely_good is not None:
+            return Checked(len(lines), surely_good)
         result = Checked()
         kept = _Kept()
         refused_quotes = 0
-        low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
-        decode, apps, limit = self._decode, sender.apps, self._max_record
-        is_long = max(map(len, lines), default=0) > limit
-        keep_index, keep_record, keep_added = kept.indexes.append, kept.records.append, kept.added.append
-        tells_device = bool(sender.address or sender.user_agent)
-        # Hot: every line of this loop costs each record. What not every record has is behind `_MORE` and `_device`.
         for index, line in enumerate(lines):
             try:
-                if is_long and len(line) > limit:
-                    raise Rejected("record_too_large", f"the record has more than {limit} bytes")
-                record = decode(line)
-                if record.app_id not in apps:
-                    raise _foreign_app(record.app_id, sender)
-                if not record.record_id.strip(EMPTY_ID):
-                    raise Rejected("missing_field", "record_id is required", "record_id")
-                instant = record.event_at
-                if instant and not low <= instant <= high:
-                    check_bounds(instant, low, high, "event_at")
-                instant = record.sent_at
-                if instant and not SANE_FROM <= instant <= SANE_UNTIL:
-                    check_bounds(instant, SANE_FROM, SANE_UNTIL, "sent_at")
-                kind = record.__class__
-                if kind in _MORE:
-                    _check_more(record, _MORE[kind])
-                added = 0
-                if kind in _WITH_DEVICE and (tells_device or record.ip or record.user_agent):
-                    added = self._device(record, sender)
-                properties = record.properties
-                if properties is not UNSET:
-                    text = _properties_text(properties)
-                    record.properties = text
-                    if text is not None:
-                        added += 2
-                        kept.properties.append(text)
+                record, added = self._judge(line, sender, low, high)
             except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 verdict = error if isinstance(error, Rejected) else exact.explain(line, error)
                 result.rejects.append(_reject(index, line, verdict, raws, positions))
                 refused_quotes += line.count(_QUOTE)
             else:
-                keep_index(index)
-                keep_record(record)
-                keep_added(added)
+                kept.add(index, record, added)
         result.sections = self._encode(kept.records)
         if not _is_plain(lines, kept, result.sections, refused_quotes):
             kept = self._settle(lines, kept, raws, positions, result.rejects)
@@ -138,6 +117,79 @@ class Validator:
             result.rejects.sort(key=lambda r: r.position)
         result.accepted = len(kept.records)
         return result
+
+    def _judge(self, line: bytes, sender: Sender, low: datetime, high: datetime) -> tuple[Any, int]:
+        """A record, and the quotation marks that checking added; Rejected or an error of the decoder."""
+        if len(line) > self._max_record:
+            raise Rejected("record_too_large", f"the record has more than {self._max_record} bytes")
+        record = self._decode(line)
+        if record.app_id not in sender.apps:
+            raise _foreign_app(record.app_id, sender)
+        if not record.record_id.strip(EMPTY_ID):
+            raise Rejected("missing_field", "record_id is required", "record_id")
+        instant = record.event_at
+        if instant and not low <= instant <= high:
+            check_bounds(instant, low, high, "event_at")
+        instant = record.sent_at
+        if instant and not SANE_FROM <= instant <= SANE_UNTIL:
+            check_bounds(instant, SANE_FROM, SANE_UNTIL, "sent_at")
+        kind = record.__class__
+        if kind in _MORE:
+            _check_more(record, _MORE[kind])
+        added = 0
+        if kind in _WITH_DEVICE and (sender.tells_device or record.ip or record.user_agent):
+            added = self._device(record, sender)
+        properties = record.properties
+        if properties is not UNSET:
+            record.properties = _properties_text(properties)
+            if record.properties is not None:
+                added += 2
+        return record, added
+
+    def _one(self, line: bytes, sender: Sender, low: datetime, high: datetime) -> list[Section] | None:
+        """The section of a single record if it is surely good and no key was lost."""
+        if _BACKSLASH in line:
+            return None
+        try:
+            record, added = self._judge(line, sender, low, high)
+        except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        payload = self._encoder.encode(record) + b"\n"
+        if payload.count(_QUOTE) - added != line.count(_QUOTE):
+            return None
+        if record.properties and not _has_all_keys([record.properties]):
+            return None
+        return [Section(_TABLE[record.__class__], 1, payload)]
+
+    def _sweep(self, lines: Sequence[bytes], sender: Sender, low: datetime, high: datetime) -> list[Section] | None:
+        """The sections if all records are surely good and no key was lost."""
+        if max(map(len, lines), default=0) > self._max_record:
+            return None
+        body = b"\n".join(lines)
+        if _BACKSLASH in body:
+            return None
+        found = sweep(body, len(lines), sender.apps, low, high)
+        if found is None:
+            return None
+        groups, properties = found
+        added = 2 * len(properties)
+        try:
+            for kind, members in groups.items():
+                if kind in _WITH_DEVICE:
+                    for record in members:
+                        if sender.tells_device or record.ip or record.user_agent:
+                            added += self._device(record, sender)
+        except Rejected:
+            return None
+        payloads: dict[int, list[bytes]] = {}
+        counts: dict[int, int] = {}
+        for kind, members in groups.items():
+            table = _TABLE[kind]
+            payloads.setdefault(table, []).append(self._encoder.encode_lines(members))
+            counts[table] = counts.get(table, 0) + len(members)
+        sections = [Section(table, counts[table], b"".join(parts)) for table, parts in sorted(payloads.items())]
+        canonical = sum(section.payload.count(_QUOTE) for section in sections) - added
+        return sections if canonical == body.count(_QUOTE) and _has_all_keys(properties) else None
 
     def _device(self, record: Any, sender: Sender) -> int:
         """Address and user agent: given, or those of the request; the quotation marks added."""
@@ -198,7 +250,6 @@ class _Kept:
     indexes: list[int] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     added: list[int] = field(default_factory=list)
-    properties: list[str] = field(default_factory=list)
 
     def add(self, index: int, record: Any, added: int) -> None:
         self.indexes.append(index)
@@ -215,7 +266,8 @@ def _is_plain(lines: Sequence[bytes], kept: _Kept, sections: list[Section], refu
     if _BACKSLASH in body:
         return False
     canonical = sum(section.payload.count(_QUOTE) for section in sections) - sum(kept.added)
-    return canonical == body.count(_QUOTE) - refused_quotes and _has_all_keys(kept.properties)
+    properties = [record.properties for record in kept.records if record.properties]
+    return canonical == body.count(_QUOTE) - refused_quotes and _has_all_keys(properties)
 
 
 def _has_all_keys(properties: list[str]) -> bool:

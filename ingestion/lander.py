@@ -1,0 +1,183 @@
+"""The landing lane as a process of its own, seen from the endpoint: started, told of segments, started again.
+
+The endpoint keeps the spool and its lock. The lander (`ingestion.lander_process`) reads sealed segments and reports
+what landed, one JSON line each way. So landing never holds the interpreter lock that requests need, and may run at a
+lower priority, as acknowledging comes first. A lander that dies is replaced and told again of all that has not landed;
+the batch numbers keep that exactly once.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import IO, Final, Union
+
+import msgspec
+
+from ingestion.spool import Spool
+from lakehouse.settings import Settings
+
+log: Final = logging.getLogger("ingestion.lander")
+_PAUSE_SECONDS: Final = 1.0
+_READY_SECONDS: Final = 60.0
+
+
+class Order(msgspec.Struct):
+    """The first line to the lander: what it works on. Later lines are batch numbers."""
+
+    settings: dict[str, object]
+    folder: str
+    writer: str
+
+
+class Ready(msgspec.Struct, tag="ready"):
+    """The bronze tables exist and segments may come."""
+
+
+class Landed(msgspec.Struct, tag="landed"):
+    """A segment is in all its tables."""
+
+    batch: int
+    rows: dict[str, int]
+    seconds: float
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    """A try to land did not work; the lander goes on trying."""
+
+    failures: int
+
+
+class Refused(msgspec.Struct, tag="refused"):
+    """The lander cannot begin."""
+
+    message: str
+
+
+Report = Union[Ready, Landed, Failed, Refused]  # noqa: UP007 - msgspec wants the type at run time
+_REPORT: Final = msgspec.json.Decoder(Report)
+# Told after each landing: batch, rows by table, seconds it took.
+OnLanded = Callable[[int, dict[str, int], float], None]
+
+
+class Lander:
+    """One landing process for one spool, replaced when it dies. `failures` counts failed tries in a row."""
+
+    def __init__(self, settings: Settings, *, on_landed: OnLanded = lambda *_: None) -> None:
+        self._settings, self._on_landed = settings, on_landed
+        self._lock = threading.Lock()
+        self._pending: list[int] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._spool: Spool | None = None
+        self._thread = threading.Thread(target=self._run, name="lander", daemon=True)
+        self._first = threading.Event()  # set when the first process is ready or has said why it cannot be
+        self._refusal: str | None = None
+        self.failures = 0
+
+    def start(self, spool: Spool) -> None:
+        """Start the process and wait until it is ready; RuntimeError with its reason if it cannot be."""
+        self._spool = spool
+        self._thread.start()
+        if not self._first.wait(_READY_SECONDS):
+            raise RuntimeError(f"the lander did not start within {_READY_SECONDS:.0f} s")
+        if self._refusal is not None:
+            raise RuntimeError(self._refusal)
+
+    def enqueue(self, batch: int) -> None:
+        """Hand over a sealed segment. Callable from any thread."""
+        with self._lock:
+            self._pending.append(batch)
+            self._tell(batch)
+
+    def stop(self, seconds: float) -> bool:
+        """Land all that was handed over and end; False if it did not work in time (the spool keeps the rest)."""
+        self._stopping.set()
+        with self._lock:
+            if self._process is not None and self._process.stdin is not None:
+                _close(self._process.stdin)
+        self._thread.join(seconds)
+        if self._thread.is_alive() and self._process is not None:
+            self._process.kill()
+            self._thread.join(seconds)
+        return not self._pending
+
+    @property
+    def pid(self) -> int | None:
+        """The process that lands now."""
+        return self._process.pid if self._process is not None else None
+
+    def _run(self) -> None:
+        while True:
+            self._work()
+            if self._refusal is not None or (self._stopping.is_set() and (not self._pending or self.failures)):
+                return
+            self.failures += 1
+            log.error("the lander ended before its time; starting another")
+            self._stopping.wait(_PAUSE_SECONDS)
+
+    def _work(self) -> None:
+        """One process from its start to its end."""
+        assert self._spool is not None
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ingestion.lander_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        order = Order(_plain(self._settings), str(self._spool.folder), self._spool.writer)
+        with self._lock:
+            self._process = process
+            _send(process.stdin, msgspec.json.encode(order))
+            for batch in self._pending:
+                self._tell(batch)
+            if self._stopping.is_set():
+                _close(process.stdin)
+        for line in process.stdout:
+            self._hear(_REPORT.decode(line))
+        process.wait()
+        _close(process.stdin)
+
+    def _tell(self, batch: int) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            _send(self._process.stdin, b"%d" % batch)
+
+    def _hear(self, report: Report) -> None:
+        assert self._spool is not None
+        match report:
+            case Landed(batch, rows, seconds):
+                self.failures = 0
+                self._spool.landed(batch)
+                with self._lock:
+                    self._pending.remove(batch)
+                self._on_landed(batch, rows, seconds)
+            case Failed(failures):
+                self.failures = failures
+            case Ready():
+                self._first.set()
+            case Refused(message):
+                self._refusal = message
+                self._first.set()
+
+
+def _plain(settings: Settings) -> dict[str, object]:
+    """Settings without the secrets, which landing does not need."""
+    return settings.model_dump(mode="json", exclude={"salt", "clickhouse_bi_password", "clickhouse_publisher_password"})
+
+
+def _send(stream: IO[bytes], line: bytes) -> None:
+    """Write a line to a lander that may have died; then the next one hears of it."""
+    try:
+        stream.write(line + b"\n")
+        stream.flush()
+    except (BrokenPipeError, ValueError):
+        log.debug("the lander does not listen")
+
+
+def _close(stream: IO[bytes]) -> None:
+    try:
+        stream.close()
+    except BrokenPipeError:
+        log.debug("the lander does not listen")
