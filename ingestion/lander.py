@@ -12,6 +12,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import IO, Final, Union
 
@@ -72,6 +73,7 @@ class Lander:
         self._pending: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
+        self._given_up = False
         self._spool: Spool | None = None
         self._thread = threading.Thread(target=self._run, name="lander", daemon=True)
         self._first = threading.Event()  # set when the first process is ready or has said why it cannot be
@@ -100,9 +102,10 @@ class Lander:
             if self._process is not None and self._process.stdin is not None:
                 _close(self._process.stdin)
         self._thread.join(seconds)
+        self._given_up = True
         if self._thread.is_alive() and self._process is not None:
             self._process.kill()
-            self._thread.join(seconds)
+            self._thread.join()
         return not self._pending
 
     @property
@@ -113,11 +116,11 @@ class Lander:
     def _run(self) -> None:
         while True:
             self._work()
-            if self._refusal is not None or (self._stopping.is_set() and (not self._pending or self.failures)):
+            if self._refusal is not None or self._given_up or (self._stopping.is_set() and not self._pending):
                 return
             self.failures += 1
             log.error("the lander ended before its time; starting another")
-            self._stopping.wait(_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)
 
     def _work(self) -> None:
         """One process from its start to its end."""
