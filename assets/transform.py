@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
 from assets.lineage import table_metadata
@@ -17,6 +18,8 @@ from lakehouse.runs import record_run
 
 # `buildable`: a test waits for all its parents, so one between the two steps runs in the second.
 _BUILD: Final = ("build", "--indirect-selection=buildable")
+
+_UNCHANGED: Final = "unchanged: nothing new arrived"
 
 
 def build_transform(project: DbtProject) -> list[dg.AssetsDefinition]:
@@ -80,11 +83,32 @@ def _record(context: dg.AssetExecutionContext, home: HomeResource) -> None:
     )
 
 
-def _unchanged(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:
+def _unchanged(
+    context: dg.AssetExecutionContext, lake: Lake
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """What stands, as it was: tables with their versions, and of every test what it last found of the same rows."""
     for key in _upstream_first(context):
         table = _table_of(lake, key)
         metadata = table_metadata(lake, table, lake.version(table)) if table else {}
-        yield dg.MaterializeResult(asset_key=key, metadata=metadata | {"state": "unchanged: nothing new arrived"})
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata | {"state": _UNCHANGED})
+    for check in context.selected_asset_check_keys:
+        found = _last_finding(context.instance, check)
+        if found is not None:
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=found.passed,
+                severity=found.severity,
+                metadata={"state": _UNCHANGED},
+            )
+
+
+def _last_finding(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+    """What a check last found, None if no run of this instance has evaluated it."""
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=1, status={AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    )
+    return history[0].evaluation if history else None
 
 
 def _reflect_predictions(context: dg.AssetExecutionContext, lake: Lake, snapshot: dict[str, int]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from lakehouse.apps import App, new_write_key, save_apps
 from lakehouse.engine import connect
 from lakehouse.home import make_demo_secrets, prepare_home
 from lakehouse.lake import Lake
+from lakehouse.runs import TABLE as RUNS
 from lakehouse.settings import Settings, load_settings
 
 UNMOGROWP = str(Path(sys.executable).with_name("unmogrowp"))
@@ -70,6 +72,23 @@ class Home:
         time.sleep(after)
         process.send_signal(signal.SIGKILL)
         return process.wait()
+
+    def partitions(self, table: str) -> dict[str, set[str]]:
+        """Data files of a table by the value of its partition."""
+        found: dict[str, set[str]] = {}
+        for file in self.lake.files(table):
+            found.setdefault(Path(file).parent.name.partition("=")[2], set()).add(file)
+        return found
+
+    def bronze(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Rows of a query over the bronze tables."""
+        with connect(self.settings, lake=self.lake, layers=("bronze",)) as connection:
+            connection.execute("use bronze")
+            return connection.execute(sql, list(parameters)).fetchall()
+
+    def forget_last_run(self) -> None:
+        """Take away the note of what was consumed, so that the next run builds everything again."""
+        shutil.rmtree(Path(self.lake.uri(RUNS)), ignore_errors=True)
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.command("query", sql, "--json").splitlines() if line]

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from ingestion.client import BatchSender
+from lakehouse.runs import last_run
 from orchestration.demo_inputs import SEGMENT_APP, segment_calls, send_with_segment
 from orchestration.services import Running, free_port, services
 from simulator.world import World, WorldConfig, world_apps
@@ -111,7 +112,10 @@ def test_a_second_run_changes_nothing_but_publication_times(home: Home) -> None:
     assert all(new["at"] > old["at"] for new, old in zip(after, before, strict=True))
 
 
-def test_one_day_more_through_a_kill_equals_a_full_refresh(home: Home, world: World) -> None:
+def test_one_day_more_through_a_kill_changes_what_it_touches_and_equals_a_full_refresh(
+    home: Home, world: World
+) -> None:
+    before, since = home.partitions("silver/stg_app_events"), datetime.now(UTC)
     with endpoint(home) as address:
         send_days(home, world, address, range(10, 11))
         send_days(home, world, address, range(9, 10))  # a sender that repeats a whole day
@@ -119,6 +123,34 @@ def test_one_day_more_through_a_kill_equals_a_full_refresh(home: Home, world: Wo
     code = home.killed("run", "--no-training", after=seconds)
     print(f"killed after {seconds:.1f} s, exit code {code}", file=sys.stderr)  # noqa: T201 - to repeat a failure
     home.command("run", "--no-training")
+    run = last_run(home.lake)
+    assert run is not None
+    assert run.mode == "incremental", run.reason
+    after = home.partitions("silver/stg_app_events")
+    changed = {day for day in after if after[day] != before.get(day)}
+    assert changed <= {
+        str(row[0])
+        for row in home.bronze("select distinct event_date from bronze_app_events where received_at > ?", since)
+    }
+    assert before.keys() - changed, "every day was written again"
     incremental = home.fingerprints()
     home.full_build()
     assert home.fingerprints() == incremental
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_many_kills_of_the_whole_pipeline_leave_what_one_quiet_run_leaves(home: Home) -> None:
+    """Ten kills at any moment, training included, each followed by the next attempt and at last by one that ends."""
+    rng = random.Random()
+    for _ in range(10):
+        home.forget_last_run()  # there is work to do again, on tables in whatever state the kill left them
+        seconds = rng.uniform(3, 45)
+        code = home.killed("run", after=seconds)
+        print(f"killed after {seconds:.1f} s, exit code {code}", file=sys.stderr)  # noqa: T201 - to repeat a failure
+    home.command("run")
+    after_kills = home.fingerprints()
+    home.full_build()
+    assert home.fingerprints() == after_kills
+    published = {row["mart"]: int(row["rows"]) for row in home.query("select mart, rows from _publications")}
+    assert published["attributed_installs"] == after_kills["gold/attributed_installs"][0]
