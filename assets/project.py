@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +23,9 @@ from assets.lineage import OWNERS
 from lakehouse.settings import Settings, load_settings
 
 _KEPT_RUNS: Final = 20
+_MANIFEST: Final = "manifest.json"
+_PARTIAL: Final = "partial_parse.msgpack"
+_STAMP: Final = "manifest.sha256"
 DBT_EXECUTABLE: Final = str(Path(sys.executable).with_name("dbt"))
 
 
@@ -65,18 +68,42 @@ class InstalledDbtResource(DbtCliResource):
 def dbt_project(settings: Settings | None = None) -> DbtProject:
     """The project with an up-to-date manifest; it is parsed again when a file of the project changed.
 
-    Parsing needs no data and no network. The manifest lies in the home, as the project's folder may be read-only.
+    Parsing needs no data and no network. The manifest lies in the home, as the project's folder may be read-only; where
+    it is not, what was parsed once is kept there for all homes.
     """
     settings = settings or load_settings()
     target = settings.home / "dbt" / "target"
     project = DbtProject(settings.dbt_project, target_path=target, profiles_dir=settings.dbt_project)
     with _parsing(target):
-        stamp = target / "manifest.sha256"
         state = _project_hash(settings.dbt_project)
-        if not project.manifest_path.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != state:
-            _parse(settings, target)
-            stamp.write_text(state, encoding="utf-8")
+        if not _is_parsed(target, state):
+            kept = settings.dbt_project / "target" / "parsed"
+            if not _take(kept, target, state):
+                _parse(settings, target)
+                (target / _STAMP).write_text(state, encoding="utf-8")
+                with suppress(OSError):
+                    _take(target, kept, state)
     return project
+
+
+def _is_parsed(folder: Path, state: str) -> bool:
+    stamp = folder / _STAMP
+    return (folder / _MANIFEST).is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == state
+
+
+def _take(source: Path, target: Path, state: str) -> bool:
+    """Copy what was parsed from the project in this state; False if `source` has another one.
+
+    The stamp goes last, and is looked at again, so that two processes at once leave nothing mixed.
+    """
+    if not _is_parsed(source, state):
+        return False
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (_PARTIAL, _MANIFEST, _STAMP):
+        copy = target / f".{name}.{os.getpid()}"
+        shutil.copyfile(source / name, copy)
+        copy.replace(target / name)
+    return _is_parsed(source, state)
 
 
 def dbt_resource(settings: Settings | None = None) -> InstalledDbtResource:
