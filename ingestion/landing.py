@@ -11,16 +11,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion import tables
 from ingestion.frames import Damage, Frame, Request, read_frames
 from ingestion.lander import OnLanded
 from ingestion.reasons import Rejected, reject
+from ingestion.upkeep import Upkeep
 from lakehouse import engine
 from lakehouse.contract import RECORD_TABLES, bronze_schemas
 from lakehouse.lake import Lake
@@ -61,6 +64,7 @@ class Lane:
         self._queue: SimpleQueue[int | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
+        self._upkeep = Upkeep(self._lake, tables.DISTINCT)
         self._connection = engine.connect(settings, lake=self._lake, layers=())
         self.spool: Segments | None = None
         self.failures = 0  # in a row; 0 when landing works
@@ -121,6 +125,7 @@ class Lane:
                 item = _damaged_frame(item, received_at)
             frames.append(item)
         counts: dict[str, int] = {}
+        days: dict[str, date] = {}
         for table, rows in self._rows(frames, batch):
             dates = tables.event_dates(rows)
             metadata = {EVENT_DATES: dates} if dates else None
@@ -133,8 +138,11 @@ class Lane:
                 distinct=[name for name in tables.DISTINCT if name in rows.column_names],
             )
             counts[table] = rows.num_rows
+            days[table] = pc.max(rows.column("ingest_date")).as_py()
         self.spool.landed(batch)
         self._on_landed(batch, counts, time.perf_counter() - started)
+        for table, day in days.items():
+            self._upkeep.committed(table, day)
 
     def _rows(self, frames: list[Frame], batch: int) -> list[tuple[str, pa.Table]]:
         assert self.spool is not None

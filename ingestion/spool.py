@@ -26,6 +26,9 @@ _WRITER_FILE: Final = "writer"
 _LOCK_FILE: Final = "lock"
 _SUFFIX: Final = ".seg"
 _QUARANTINE: Final = "quarantine"
+# A segment below this size waits longer, so that a quiet night makes few small commits.
+_QUIET_BYTES: Final = 256 * 1024
+_QUIET_FACTOR: Final = 5
 # Called once per group with its tokens, and the error if it could not be made durable.
 Notify = Callable[[list[Any], OSError | None], None]
 
@@ -173,7 +176,8 @@ class Spool:
     def _seconds_to_seal(self) -> float | None:
         if self._since is None or self._sealed:
             return None
-        return max(0.0, self._since + self._segment_seconds - self._monotonic())
+        patience = self._segment_seconds * (1 if self._size >= _QUIET_BYTES else _QUIET_FACTOR)
+        return max(0.0, self._since + patience - self._monotonic())
 
     def _write(self, group: list[tuple[bytes, Any]]) -> None:
         tokens = [token for _, token in group]

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -22,7 +23,9 @@ LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml", "meta")
 _COMMIT_TRIES: Final = 8
 # ZSTD-1 writes as fast as snappy and 40 % smaller; a checkpoint every 10 commits halves the time of a commit.
 _COMPRESSION: Final = {"compression": "ZSTD", "compression_level": 1}
-_TABLE_PROPERTIES: Final = {"delta.checkpointInterval": "10"}
+# A commit every few seconds makes tens of thousands of log files a day, which every opening lists: a week is kept. A
+# platform that rested longer plans a full refresh.
+_TABLE_PROPERTIES: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
 
 
 class UnsupportedTableError(Exception):
@@ -31,6 +34,14 @@ class UnsupportedTableError(Exception):
 
 class SchemaChangeError(Exception):
     """A partial replace met another schema than the table has; a full refresh is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What compaction did: files before and after."""
+
+    before: int
+    after: int
 
 
 class Lake:
@@ -89,6 +100,53 @@ class Lake:
         handle = self.open(table, version)
         _refuse_unsupported(table, handle)
         return sorted(_local_path(uri) if self.is_local else uri for uri in handle.file_uris())
+
+    def file_count(self, table: str, partition: tuple[str, str]) -> int:
+        """Data files of a partition (column, value) in the newest version."""
+        column, value = partition
+        return len(self.open(table).file_uris(file_pruning_predicate=[(column, "=", value)]))
+
+    def files_added(self, table: str, after: int, until: int) -> list[str] | None:
+        """Data files that commits `after` < v <= `until` brought as new data; None if that cannot be told.
+
+        Compaction brings no new data: files that it has replaced since are named by the path that they still have.
+        Told from the log's own files, so for local lakes only, and as long as log and files reach back.
+        """
+        if not self.is_local:
+            return None
+        _refuse_unsupported(table, self.open(table, until))
+        folder = Path(self.uri(table))
+        found = []
+        for version in range(after + 1, until + 1):
+            log = folder / "_delta_log" / f"{version:020d}.json"
+            if not log.is_file():
+                return None
+            found += [folder / path for path in _added_paths(log, data_change=True)]
+        return sorted(str(path) for path in found) if all(path.is_file() for path in found) else None
+
+    def compact(
+        self, table: str, partition: tuple[str, str], *, target_bytes: int, distinct: Sequence[str] = ()
+    ) -> Merged:
+        """Merge the files of a partition (column, value) that are smaller than `target_bytes`, durably.
+
+        Rows stay what they are. The old files stay too, until `vacuum`, for whoever reads an older version.
+        """
+        handle = self.open(table)
+        column, value = partition
+        names = set(self.schema(table).names)
+        metrics = handle.optimize.compact(
+            partition_filters=[(column, "=", value)],
+            target_size=target_bytes,
+            max_concurrent_tasks=1,
+            writer_properties=_writer_properties([name for name in distinct if name in names]),
+        )
+        if metrics["numFilesAdded"]:
+            self._fsync_commit(table, int(handle.version()))
+        return Merged(int(metrics["numFilesRemoved"]), int(metrics["numFilesAdded"]))
+
+    def vacuum(self, table: str, *, keep_hours: int) -> int:
+        """Delete files that no version of the last `keep_hours` hours needs; how many went."""
+        return len(self.open(table).vacuum(retention_hours=keep_hours, dry_run=False))
 
     def row_count(self, table: str, version: int | None = None) -> int:
         """Rows of a version, from the log's statistics."""
@@ -220,9 +278,11 @@ def _writer_properties(distinct: Sequence[str] = ()) -> WriterProperties:
     return WriterProperties(**_COMPRESSION, column_properties=dict.fromkeys(distinct, plain) or None)
 
 
-def _added_paths(log: Path) -> list[str]:
+def _added_paths(log: Path, *, data_change: bool = False) -> list[str]:
+    """Paths of the files a commit added; with `data_change` only those with rows that were not there before."""
     actions = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line)
-    return [unquote(action["add"]["path"]) for action in actions if "add" in action]
+    added = (action["add"] for action in actions if "add" in action)
+    return [unquote(add["path"]) for add in added if add["dataChange"] or not data_change]
 
 
 def _fsync(path: Path) -> None:

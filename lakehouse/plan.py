@@ -92,9 +92,14 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
 
 
 def new_files(lake: Lake, table: str, consumed: int | None, version: int | None) -> list[str]:
-    """Data files of `version` that `consumed` did not have. Files that compaction rewrote count as new: a superset."""
+    """Data files with the rows of `version` that `consumed` did not have.
+
+    Where the log cannot tell, all files that `consumed` did not have: with compaction between, more than is new.
+    """
     if version is None or consumed == version:
         return []
+    if consumed is not None and (added := lake.files_added(table, consumed, version)) is not None:
+        return added
     files = lake.files(table, version)
     if consumed is None:
         return files

@@ -53,7 +53,10 @@ class Settings(BaseModel):
     )
     ingest_max_record_bytes: int = Field(default=256 * 1024, ge=1_024, description="Largest single record")
     ingest_commit_seconds: float = Field(
-        default=2.0, gt=0, le=300, description="Longest wait before the spool lands in Delta"
+        default=2.0,
+        gt=0,
+        le=300,
+        description="Wait before the spool lands in Delta; up to five times that while little comes",
     )
     ingest_segment_bytes: int = Field(
         default=32 * 1024 * 1024, ge=65_536, description="Spool bytes that trigger a landing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,32 @@ def test_a_segment_is_sealed_by_size_and_by_age(tmp_path: Path) -> None:
         spool.landed(1)
         time.sleep(0.3)
         assert sealed == [1, 2]
+
+
+def test_little_waits_five_times_as_long_as_much(tmp_path: Path) -> None:
+    now = [0.0]
+    sealed: list[int] = []
+    options = {"segment_seconds": 10.0, "monotonic": lambda: now[0], "on_sealed": sealed.append}
+    with opened(tmp_path, **options) as spool:
+        write(spool, frame("a"))
+        now[0] = 49.0
+        write(spool, frame("b"))  # wakes the thread, which looks at the clock
+        assert sealed == []
+        now[0] = 51.0
+        write(spool, frame("c"))
+        until(lambda: sealed == [1])
+        spool.landed(1)
+        write(spool, frame("much", b"x" * 300_000))
+        now[0] = 62.0
+        write(spool, frame("d"))
+        until(lambda: sealed == [1, 2])
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.01)
 
 
 def test_numbers_only_grow_over_restarts(tmp_path: Path) -> None:
