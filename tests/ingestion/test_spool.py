@@ -179,6 +179,7 @@ def test_little_waits_five_times_as_long_as_much(tmp_path: Path) -> None:
         write(spool, frame("a"))
         now[0] = 49.0
         write(spool, frame("b"))  # wakes the thread, which looks at the clock
+        write(spool, frame("b2"))  # and has looked
         assert sealed == []
         now[0] = 51.0
         write(spool, frame("c"))
