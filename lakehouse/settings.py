@@ -42,7 +42,7 @@ class Settings(BaseModel):
         description="Options of the object store (deltalake names), for example region or endpoint",
     )
     memory_limit: str = Field(
-        default="3GB", pattern=r"^\d+(\.\d+)?\s?(MB|MiB|GB|GiB)$", description="DuckDB memory, then it spills"
+        default="2GB", pattern=r"^\d+(\.\d+)?\s?(MB|MiB|GB|GiB)$", description="DuckDB memory, then it spills"
     )
     threads: int = Field(default=2, ge=1, le=256, description="Threads of DuckDB, dbt and LightGBM")
 
