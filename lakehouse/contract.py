@@ -43,6 +43,7 @@ class Origin(StrEnum):
 
     SENDER = "sender"
     SERVER = "server"  # set at receipt; refused when a sender gives it
+    ROUTE = "route"  # set by the route that took the record (link, postback), null elsewhere; refused like SERVER
 
 
 RECORD_TYPES: Final = (
@@ -205,10 +206,10 @@ FIELDS: Final[tuple[Field, ...]] = (
         Kind.BOOLEAN,
         "Signed link checked; null when the link is not signed",
         types=_TOUCH,
-        origin=_S,
+        origin=Origin.ROUTE,
     ),
     Field("deeplink_url", _T, "Deep link passed on", types=_TOUCH, max_length=2_048),
-    Field("raw_url", _T, "Link as it was hit", types=_TOUCH, max_length=4_096, origin=_S),
+    Field("raw_url", _T, "Link as it was hit", types=_TOUCH, max_length=4_096, origin=Origin.ROUTE),
     # Install
     Field("download_at", Kind.INSTANT, "Store download time", types=frozenset({"install"})),
     Field("referrer", _T, "Play install referrer, raw", types=frozenset({"install"}), max_length=2_048),
@@ -312,8 +313,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("impressions", Kind.INTEGER, "Impressions the partner reports", types=_COST),
     Field("clicks", Kind.INTEGER, "Clicks the partner reports", types=_COST),
     Field("installs", Kind.INTEGER, "Installs the partner reports", types=_COST),
-    # SKAdNetwork
-    Field("skan_version", _C, "SKAdNetwork version", types=_SKAN, required=_SKAN),
+    # SKAdNetwork and AdAttributionKit
+    Field("skan_version", _C, "SKAdNetwork version, or AdAttributionKit", types=_SKAN, required=_SKAN),
     Field("transaction_id", _I, "Apple's id of the postback", types=_SKAN, required=_SKAN),
     Field("ad_network_id", _I, "SKAdNetwork id of the network", types=_SKAN, required=_SKAN),
     Field("source_identifier", _I, "Source identifier, 2 to 4 digits", types=_SKAN),
@@ -325,7 +326,22 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("conversion_value", Kind.INTEGER, "Fine value, 0 to 63", types=_SKAN),
     Field("coarse_conversion_value", _E, "Coarse value", types=_SKAN, choices=("low", "medium", "high")),
     Field("postback_sequence_index", Kind.INTEGER, "0, 1 or 2", types=_SKAN),
+    Field(
+        "conversion_type",
+        _E,
+        "What the person did (AdAttributionKit)",
+        types=_SKAN,
+        choices=("download", "redownload", "re-engagement"),
+    ),
     Field("attribution_signature", _T, "Apple's signature", types=_SKAN, max_length=1_024),
+    Field(
+        "signature_state",
+        _E,
+        "What checking the signature gave; only `valid` counts, null when the postback did not come from Apple's route",
+        types=_SKAN,
+        origin=Origin.ROUTE,
+        choices=("valid", "invalid", "unverifiable"),
+    ),
 )
 
 # At least one of these must be there, beside `Field.required`: a record nobody can be told by is of no use.
