@@ -11,10 +11,10 @@ import msgspec
 
 from ingestion.bodies import MAX_RECORDS
 from ingestion.exact import MAX_DEPTH, MAX_PROPERTIES
-from ingestion.intake import SEGMENT_ROUTES
 from ingestion.mapping import MappingFile
 from ingestion.metrics import Metrics
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
+from ingestion.routes import LINKS, POST_ROUTES
 from tests.ingestion.rig import Running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ingestion.md").read_text(encoding="utf-8")
@@ -26,12 +26,12 @@ def test_every_reason_stands_in_the_table_and_no_other() -> None:
 
 
 def test_every_route_and_status_is_named() -> None:
-    assert {"/v1/events", *SEGMENT_ROUTES} <= set(re.findall(r"/v1/\w+", PAGE))
+    assert {*POST_ROUTES, *LINKS} <= set(re.findall(r"/v1/\w+|/inappevent", PAGE))
     table = PAGE.partition("### Answers")[2].partition("Segment routes")[0]
     named = {
         int(status) for row in re.findall(r"^\| ([\d, ]+) \|", table, flags=re.MULTILINE) for status in row.split(",")
     }
-    assert named == {200, 207, 400, 422} | {status for status, _ in REQUEST_REASONS.values()}
+    assert named == {200, 204, 207, 302, 400, 422} | {status for status, _ in REQUEST_REASONS.values()}
 
 
 def test_limits_are_those_of_the_code() -> None:
