@@ -151,12 +151,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("android_id", _D, "Android id", types=_DEVICE),
     Field("click_id", _I, "Join key between a touch and an install; not the record's id", types=_DEVICE),
     # The device, as far as rules may know it
-    Field(
-        "ip",
-        _I,
-        "Device address if a server sends for the device; kept in bronze_network only",
-        types=_DEVICE,
-    ),
+    Field("ip", _I, "Device address if a server sends for the device; kept in bronze_network only", types=_DEVICE),
     Field("user_agent", _T, "Device user agent; kept in bronze_network only", types=_DEVICE, max_length=2_048),
     Field("ip_prefix", _T, "/24 (IPv4) or /48 (IPv6) of the device address", types=_DEVICE, origin=_S),
     Field("ip_hash", _T, "Keyed hash of the device address", types=_DEVICE, origin=_S),
@@ -165,13 +160,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("device_model", _T, "Device model", types=_DEVICE),
     Field("locale", _C, "Language and region of the device, as BCP 47", types=_DEVICE),
     Field("country", _C, "ISO 3166-1 alpha-2 country", types=_DEVICE | _COST | _SKAN, max_length=2),
-    Field(
-        "time_zone",
-        _C,
-        "IANA time zone of the device or of the cost report",
-        types=_DEVICE | _COST,
-        max_length=64,
-    ),
+    Field("time_zone", _C, "IANA time zone of the device or of the cost report", types=_DEVICE | _COST, max_length=64),
     Field("app_version", _C, "Version of the app", types=_APP | _CONSENT | _SKAN),
     # Marketing: who showed what
     Field(
@@ -214,19 +203,9 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("download_at", Kind.INSTANT, "Store download time", types=frozenset({"install"})),
     Field("referrer", _T, "Play install referrer, raw", types=frozenset({"install"}), max_length=2_048),
     Field("referrer_click_at", Kind.INSTANT, "Referrer click, device clock", types=frozenset({"install"})),
-    Field(
-        "referrer_click_server_at",
-        Kind.INSTANT,
-        "Referrer click, Play server clock",
-        types=frozenset({"install"}),
-    ),
+    Field("referrer_click_server_at", Kind.INSTANT, "Referrer click, Play server clock", types=frozenset({"install"})),
     Field("install_begin_at", Kind.INSTANT, "Download began, device clock", types=frozenset({"install"})),
-    Field(
-        "install_begin_server_at",
-        Kind.INSTANT,
-        "Download began, Play server clock",
-        types=frozenset({"install"}),
-    ),
+    Field("install_begin_server_at", Kind.INSTANT, "Download began, Play server clock", types=frozenset({"install"})),
     Field("is_instant", Kind.BOOLEAN, "Google Play instant", types=frozenset({"install"})),
     Field("store", _C, "Store the app came from", types=frozenset({"install"})),
     Field(
@@ -279,12 +258,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         types=frozenset({"ad_revenue"}),
         choices=("exact", "publisher_defined", "estimated", "undisclosed"),
     ),
-    Field(
-        "ad_impressions",
-        Kind.INTEGER,
-        "Ad impressions the amount stands for",
-        types=frozenset({"ad_revenue"}),
-    ),
+    Field("ad_impressions", Kind.INTEGER, "Ad impressions the amount stands for", types=frozenset({"ad_revenue"})),
     Field(
         "uninstall_detector",
         _E,
@@ -337,7 +311,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "signature_state",
         _E,
-        "What checking the signature gave; only `valid` counts, null when the postback did not come from Apple's route",
+        "Outcome of checking the signature; only `valid` counts, null if it did not come by Apple's route",
         types=_SKAN,
         origin=Origin.ROUTE,
         choices=("valid", "invalid", "unverifiable"),

@@ -448,3 +448,34 @@ def test_names_of_parameters_are_not_given_twice() -> None:
     assert len(set(aliases)) == len(aliases)
     assert set(links.ALIASES) <= set(links.FIELDS)
     assert not set(aliases) & set(links.FIELDS)
+
+
+# ---- what the page says
+
+PAGE = (Path(__file__).parents[2] / "docs" / "links.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_parameters_is_that_of_the_code() -> None:
+    table = PAGE.partition("## Parameters")[2].partition("## Signed links")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) ?\| (.+) \|$", table, flags=re.MULTILINE)
+    documented = {name: (tuple(re.findall(r"`(\w+)`", aliases)), doc) for name, aliases, doc in rows}
+    assert documented == {name: (links.ALIASES.get(name, ()), f.doc) for name, f in links.FIELDS.items()}
+    for macro in re.findall(r"`([^`]+)`", table.partition("null: ")[2].partition("\n")[0]):
+        assert links.is_macro(macro), macro
+
+
+def test_the_example_of_what_is_signed_is_what_is_signed() -> None:
+    import hashlib
+    import hmac
+
+    example = PAGE.partition("under the secret of\n\n")[2].partition("\n\nthree lines")[0]
+    text = "\n".join(row.strip() for row in example.splitlines())
+    expected = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
+    assert sign(SECRET, "click", "game", pairs_of("partner=meta&campaign_id=c9")) == expected
+
+
+def test_the_example_of_the_page_is_recorded(endpoint: Running) -> None:
+    path = re.search(r'curl -i "http://127\.0\.0\.1:8080(.+)"', PAGE)
+    assert path is not None
+    row = touch(endpoint, hit(endpoint, path[1]))
+    assert (row["partner"], row["campaign_id"], row["gaid"] is None) == ("meta", "c9", False)
