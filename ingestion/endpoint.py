@@ -27,7 +27,7 @@ from ingestion.links import FORMAT, read_parameters
 from ingestion.metrics import Metrics
 from ingestion.openapi import openapi_page
 from ingestion.reasons import Rejected
-from ingestion.routes import APPLE_ROUTES, APPSFLYER, CLICK, LINKS, SEGMENT_ROUTES, resolve
+from ingestion.routes import APPLE_ROUTES, APPSFLYER, CLICK, LINKS, SEGMENT_ROUTES, body_limit, resolve
 from ingestion.spool import Spool, SpoolFull
 from ingestion.stores import destination
 from lakehouse.apps import App
@@ -118,6 +118,87 @@ class Endpoint:
             return answers.refusal("unavailable")
         return await self._post(scope, proto, route, named_app)
 
+    async def _post(self, scope: Any, proto: Any, route: str, named_app: str) -> Answer:
+        headers = scope.headers
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = headers.get("content-encoding", "").strip().lower() or "identity"
+        if content_type not in bodies.JSON_TYPES | bodies.NDJSON_TYPES:
+            return answers.refusal("unsupported_media_type")
+        if encoding not in bodies.ENCODINGS:
+            return answers.refusal("unsupported_encoding", accept_encoding="gzip, zstd")
+        own_header = headers.get("authentication") if route == APPSFLYER else None
+        key = own_header or key_of(headers.get("authorization"), headers.get("x-write-key"))
+        length = _length(headers.get("content-length"))
+        if self._in_flight_bytes + (length or 0) > _IN_FLIGHT_BYTES:
+            return answers.refusal("backlog")
+        self._in_flight_bytes += length or 0
+        try:
+            now = self._clock()
+            is_open = route in APPLE_ROUTES or (key is None and route in SEGMENT_ROUTES)
+            app = None if is_open else self._intake.app_of(key, route, now)
+            body = await self._read(proto, length, route)
+            is_device = headers.get(SOURCE_HEADER, "").strip().lower() == "sdk"
+            address = _address(scope.client) if is_device else None
+            agent = headers.get("user-agent") if is_device else None
+            source = _SOURCES.get(route) or ("sdk" if is_device else "s2s")
+            incoming = Incoming(route, body, encoding, content_type, address, agent, named_app)
+            return await self._take(incoming, app, source)
+        except Denied as denied:
+            return answers.refusal(denied.code)
+        except bodies.TooLarge as error:
+            return answers.refusal(error.code, connection="close")
+        finally:
+            self._in_flight_bytes -= length or 0
+
+    async def _take(self, incoming: Incoming, app: App | None, source: str) -> Answer:
+        """Check the records, wait until they are on disk, and say what became of them."""
+        started, now = time.perf_counter(), self._clock()
+        taken = self._intake.take(incoming, app, now)
+        route, checked, request_id = incoming.route, taken.checked, next(self._request_ids)
+        micros = (now - _EPOCH) // _MICROSECOND
+        app_id = None if taken.app is None else taken.app.app_id
+        request = Request(app_id, route, source, request_id, micros, taken.body_bytes)
+        await self._store(encode_frame(request, checked))
+        self._metrics.count(route, checked.accepted, checked.rejects, taken.body_bytes)
+        self._metrics.ack_seconds.observe(time.perf_counter() - started)
+        answer = _ANSWERS.get(route, answers.result_answer)
+        return answer(checked.accepted, checked.rejects, request_id, unreadable=taken.is_unreadable)
+
+    async def _read(self, proto: Any, length: int | None, route: str) -> bytes:
+        """The body as sent; one beyond the limit is read before it is refused, so that its sender hears."""
+        limit = body_limit(route, self._settings.ingest_max_body_bytes)
+        if length is not None and length <= limit:
+            body: bytes = await proto()
+            return body
+        if length is not None and length > 4 * limit:
+            raise bodies.TooLarge("body_too_large")
+        parts: list[bytes] = []
+        size = empty = 0
+        async for part in proto:
+            # The server ends a chunked body with one empty part, and one that was cut off with two.
+            empty = 0 if part else empty + 1
+            size += len(part)
+            if size <= limit:
+                parts.append(bytes(part))
+            elif size > 4 * limit:
+                break
+        if size > limit:
+            raise bodies.TooLarge("body_too_large")
+        if empty > 1:
+            raise _CutOffError
+        return b"".join(parts)
+
+    async def _store(self, frame: bytes) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._spool.append(frame, future)
+        except SpoolFull:
+            raise _Refused(answers.refusal("backlog")) from None
+        try:
+            await future
+        except OSError:
+            raise _Refused(answers.refusal("unavailable")) from None
+
     async def _link(self, scope: Any, route: str, named_app: str) -> Answer:
         """Record the touch and send the person on. A click that cannot be recorded leads to its store all the same."""
         started, now = time.perf_counter(), self._clock()
@@ -150,87 +231,6 @@ class Endpoint:
         await self._store(encode_frame(request, visit.checked))
         self._metrics.count(route, visit.checked.accepted, visit.checked.rejects, 0)
         return request_id
-
-    async def _post(self, scope: Any, proto: Any, route: str, named_app: str) -> Answer:
-        headers = scope.headers
-        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        encoding = headers.get("content-encoding", "").strip().lower() or "identity"
-        if content_type not in bodies.JSON_TYPES | bodies.NDJSON_TYPES:
-            return answers.refusal("unsupported_media_type")
-        if encoding not in bodies.ENCODINGS:
-            return answers.refusal("unsupported_encoding", accept_encoding="gzip, zstd")
-        own_header = headers.get("authentication") if route == APPSFLYER else None
-        key = own_header or key_of(headers.get("authorization"), headers.get("x-write-key"))
-        length = _length(headers.get("content-length"))
-        if self._in_flight_bytes + (length or 0) > _IN_FLIGHT_BYTES:
-            return answers.refusal("backlog")
-        self._in_flight_bytes += length or 0
-        try:
-            now = self._clock()
-            is_open = route in APPLE_ROUTES or (key is None and route in SEGMENT_ROUTES)
-            app = None if is_open else self._intake.app_of(key, route, now)
-            body = await self._read(proto, length)
-            is_device = headers.get(SOURCE_HEADER, "").strip().lower() == "sdk"
-            address = _address(scope.client) if is_device else None
-            agent = headers.get("user-agent") if is_device else None
-            source = _SOURCES.get(route) or ("sdk" if is_device else "s2s")
-            incoming = Incoming(route, body, encoding, content_type, address, agent, named_app)
-            return await self._take(incoming, app, source)
-        except Denied as denied:
-            return answers.refusal(denied.code)
-        except bodies.TooLarge as error:
-            return answers.refusal(error.code, connection="close")
-        finally:
-            self._in_flight_bytes -= length or 0
-
-    async def _take(self, incoming: Incoming, app: App | None, source: str) -> Answer:
-        """Check the records, wait until they are on disk, and say what became of them."""
-        started, now = time.perf_counter(), self._clock()
-        taken = self._intake.take(incoming, app, now)
-        route, checked, request_id = incoming.route, taken.checked, next(self._request_ids)
-        micros = (now - _EPOCH) // _MICROSECOND
-        app_id = None if taken.app is None else taken.app.app_id
-        request = Request(app_id, route, source, request_id, micros, taken.body_bytes)
-        await self._store(encode_frame(request, checked))
-        self._metrics.count(route, checked.accepted, checked.rejects, taken.body_bytes)
-        self._metrics.ack_seconds.observe(time.perf_counter() - started)
-        answer = _ANSWERS.get(route, answers.result_answer)
-        return answer(checked.accepted, checked.rejects, request_id, unreadable=taken.is_unreadable)
-
-    async def _read(self, proto: Any, length: int | None) -> bytes:
-        """The body as sent; one beyond the limit is read before it is refused, so that its sender hears."""
-        limit = self._settings.ingest_max_body_bytes
-        if length is not None and length <= limit:
-            body: bytes = await proto()
-            return body
-        if length is not None and length > 4 * limit:
-            raise bodies.TooLarge("body_too_large")
-        parts: list[bytes] = []
-        size = empty = 0
-        async for part in proto:
-            # The server ends a chunked body with one empty part, and one that was cut off with two.
-            empty = 0 if part else empty + 1
-            size += len(part)
-            if size <= limit:
-                parts.append(bytes(part))
-            elif size > 4 * limit:
-                break
-        if size > limit:
-            raise bodies.TooLarge("body_too_large")
-        if empty > 1:
-            raise _CutOffError
-        return b"".join(parts)
-
-    async def _store(self, frame: bytes) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        try:
-            self._spool.append(frame, future)
-        except SpoolFull:
-            raise _Refused(answers.refusal("backlog")) from None
-        try:
-            await future
-        except OSError:
-            raise _Refused(answers.refusal("unavailable")) from None
 
     def _readyz(self) -> Answer:
         reason = "draining" if self.is_draining else "the spool cannot be written" if self._spool.error else None

@@ -6,6 +6,7 @@ All end in the one validator.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -96,7 +97,7 @@ class Intake:
         """
         text = incoming.body
         try:
-            text = bodies.inflate(incoming.body, incoming.encoding, self._limit)
+            text = bodies.inflate(incoming.body, incoming.encoding, routes.body_limit(incoming.route, self._limit))
             if incoming.route in routes.SEGMENT_ROUTES:
                 return self._segment(text, incoming.route, app, now)
             if incoming.route in routes.APPLE_ROUTES:
@@ -125,7 +126,7 @@ class Intake:
             pairs = links.read_parameters(query)
             hit = links.read_hit(record_type, app.app_id, pairs, user_agent, now)
         except Rejected as verdict:
-            return Visit(Checked(rejects=[reject(0, url.encode(), verdict)]), "", {})
+            return Visit(Checked(rejects=[reject(0, url.encode(), verdict)]), str(uuid.uuid4()), {})
         sender = Sender({app.app_id}, address=address, user_agent=user_agent)
         checked = self._validator.check([hit.record], sender, now, raws=[url.encode()])
         is_signed = is_valid(self._link_secrets.of(app.app_id), record_type, app.app_id, pairs, now)

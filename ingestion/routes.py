@@ -21,6 +21,8 @@ SKAN: Final = "/v1/skan"
 ADATTRIBUTIONKIT: Final = "/v1/adattributionkit"
 # Apple's devices send here, without a key: the signature says who speaks.
 APPLE_ROUTES: Final = (SKAN, ADATTRIBUTIONKIT)
+# A postback has about 1 KB; anybody may send to these routes, so nobody may send much.
+POSTBACK_BYTES: Final = 64 * 1024
 APPSFLYER: Final = "/inappevent"
 CLICK: Final = "/v1/click"
 IMPRESSION: Final = "/v1/impression"
@@ -53,3 +55,8 @@ def resolve(path: str) -> tuple[str, str] | None:
 def scope_of(route: str) -> str:
     """The scope that a key needs for the route."""
     return _SCOPES.get(route, "events")
+
+
+def body_limit(route: str, limit: int) -> int:
+    """The largest body of the route, after decompression, where `limit` is that of the endpoint."""
+    return min(limit, POSTBACK_BYTES) if route in APPLE_ROUTES else limit

@@ -11,10 +11,11 @@ import msgspec
 
 from ingestion.bodies import MAX_RECORDS
 from ingestion.exact import MAX_DEPTH, MAX_PROPERTIES
+from ingestion.links import MAX_PARAMETERS
 from ingestion.mapping import MappingFile
 from ingestion.metrics import Metrics
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
-from ingestion.routes import LINKS, POST_ROUTES
+from ingestion.routes import LINKS, POST_ROUTES, POSTBACK_BYTES
 from tests.ingestion.rig import Running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ingestion.md").read_text(encoding="utf-8")
@@ -35,6 +36,8 @@ def test_every_route_and_status_is_named() -> None:
 
 
 def test_limits_are_those_of_the_code() -> None:
+    assert f"{POSTBACK_BYTES // 1024} KiB on Apple's routes" in PAGE
+    assert f"| parameters of a link | {MAX_PARAMETERS} |" in PAGE
     for number in (MAX_RECORDS, MAX_PROPERTIES):
         assert f"{number:,}" in PAGE
     assert f"{MAX_DEPTH} levels" in PAGE

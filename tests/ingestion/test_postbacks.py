@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -258,6 +259,14 @@ def test_a_body_that_is_no_postback_is_one_reject(endpoint: Running) -> None:
 def test_a_cut_off_body_is_one_reject(endpoint: Running) -> None:
     reply = post(endpoint, "/v1/skan", b"\x1f\x8b\x08", content_encoding="gzip")
     assert (reply.status, reply.json["errors"][0]["code"]) == (400, "unreadable_body")
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_large_body_is_no_postback(endpoint: Running, encoding: str) -> None:
+    body = b'{"a": "' + b"x" * 70_000 + b'"}'
+    sent = gzip.compress(body) if encoding == "gzip" else body
+    reply = post(endpoint, "/v1/skan", sent, content_encoding=encoding)
+    assert (reply.status, reply.json["error"]["code"]) == (413, "body_too_large")
 
 
 def test_methods_and_media_types(endpoint: Running) -> None:
