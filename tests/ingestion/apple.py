@@ -97,8 +97,13 @@ def sign_text(text: str) -> str:
 def jws(payload: dict[str, Any], key_id: str = PRODUCTION_ID, algorithm: str = "ES256") -> str:
     """A compact JWS (ES256) of a payload."""
     message = ".".join(_encoded(json.dumps(part).encode()) for part in ({"kid": key_id, "alg": algorithm}, payload))
-    r, s = decode_dss_signature(_KEY.sign(message.encode(), ec.ECDSA(SHA256())))
+    r, s = sign_halves(message.encode())
     return f"{message}.{_encoded(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def sign_halves(message: bytes) -> tuple[int, int]:
+    """R and S of a signature."""
+    return decode_dss_signature(_KEY.sign(message, ec.ECDSA(SHA256())))
 
 
 def _encoded(data: bytes) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import duckdb
+import hypothesis
 import jinja2
 import pytest
 from hypothesis import given
@@ -172,13 +173,18 @@ def test_an_allowed_deep_link_travels_to_the_store_and_retargeting_opens_it() ->
     assert "evil" not in refused
 
 
-@given(st.text(), st.text(), st.sampled_from([PIXEL, IPHONE, WINDOWS]))
+STARTS = ["", "mygame://", "https://go.game.example", "https://go.game.example/", "https://", "javascript://"]
+
+
+@hypothesis.settings(deadline=None)
+@given(st.builds(str.__add__, st.sampled_from(STARTS), st.text()), st.text(), st.sampled_from([PIXEL, IPHONE, WINDOWS]))
 def test_no_link_leads_elsewhere(link: str, name: str, agent: str) -> None:
     values = {"deeplink_url": link, "is_retargeting": True, "campaign_name": name}
     found = destination(BOTH, values, name, agent)
     assert found is not None
-    places = ("https://play.google.com/", "https://apps.apple.com/", "https://game.example/", "mygame://")
-    assert found.lower().startswith((*places, "https://go.game.example"))
+    scheme, host = urlsplit(found).scheme, urlsplit(found).hostname
+    stores = {"play.google.com", "apps.apple.com", "game.example", "go.game.example"}
+    assert scheme == "mygame" or (scheme, host in stores) == ("https", True)
     assert re.fullmatch(r"[!-~]+", found)
 
 

@@ -171,6 +171,17 @@ def test_forged_jws_are_not_valid() -> None:
     assert not verifies_raw(PUBLISHED.skadnetwork, bytes(64), b"")
 
 
+def test_a_jws_signature_has_64_bytes() -> None:
+    """A leading zero that is left out gives the same number, and is not the form that RFC 7518 has."""
+    while True:
+        r, s = apple.sign_halves(b"message")
+        if s < 1 << 248:
+            break
+    key = apple.TEST_KEYS.skadnetwork
+    assert verifies_raw(key, r.to_bytes(32, "big") + s.to_bytes(32, "big"), b"message")
+    assert not verifies_raw(key, r.to_bytes(32, "big") + s.to_bytes(31, "big"), b"message")
+
+
 # ---- over HTTP
 
 
