@@ -43,7 +43,7 @@ def make_postback(app: App, values: Mapping[str, Any], state: str, rest: Mapping
     for name, value in values.items():
         if value is not None:
             record[name] = _integer(value, name) if name in INTEGERS else value
-    index = record.setdefault("postback_sequence_index", 0)
+    index = record.get("postback_sequence_index", 0)  # before SKAdNetwork 4 there was one postback
     _check(record, index)
     record["record_id"] = _record_id(record.get("transaction_id"), index, state, source)
     if rest:

@@ -106,7 +106,7 @@ def test_fields_get_their_contract_names_and_others_are_kept() -> None:
         "record_id": "apple-6aafb7a5-0170-41b5-bbe4-fe71dedf1e28-0", "ad_network_id": "example123.skadnetwork",
         "transaction_id": "6aafb7a5-0170-41b5-bbe4-fe71dedf1e28", "campaign_id": "42", "source_app_id": "1234567891",
         "is_redownload": True, "fidelity_type": 1, "did_win": True, "conversion_value": 20,
-        "postback_sequence_index": 0, "properties": {"new-field": 1.5},
+        "properties": {"new-field": 1.5},
     }  # fmt: skip
 
 
