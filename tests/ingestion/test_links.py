@@ -212,6 +212,10 @@ def test_a_value_is_no_macro(value: str) -> None:
     assert not links.is_macro(value)
 
 
+def test_bytes_that_are_no_text_cost_a_letter_and_not_the_touch() -> None:
+    assert links.read_parameters("partner=n&site_id=a%FFb") == [("partner", "n"), ("site_id", "a\ufffdb")]
+
+
 def test_the_fields_own_name_wins_over_another() -> None:
     pairs = links.read_parameters("pid=second&partner=first&af_siteid=&publisher_id=p7&clickid=c7")
     values = links.read_hit("click", "game", pairs, None, NOW).values
