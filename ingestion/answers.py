@@ -14,6 +14,7 @@ from ingestion.reasons import REQUEST_REASONS, Reject
 JSON: Final = ("content-type", "application/json")
 RETRY_AFTER_SECONDS: Final = 1
 _encode: Final = msgspec.json.Encoder().encode
+_PIXEL: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c000000000100010000020144003b")
 
 
 class RecordError(msgspec.Struct):
@@ -71,6 +72,25 @@ def segment_answer(accepted: int, rejects: list[Reject], request_id: str, *, unr
     """200 for every batch that was taken, as Segment's clients would send a refused batch again or drop it whole."""
     result = SegmentResult(not unreadable, accepted, len(rejects), _errors(rejects), request_id)
     return Answer(400 if unreadable else 200, [JSON, ("x-request-id", request_id)], _encode(result))
+
+
+def appsflyer_answer(accepted: int, rejects: list[Reject], request_id: str, *, unreadable: bool = False) -> Answer:
+    """200 if the event was taken, else 400 with the reason, which its senders log where they would not see a 200."""
+    return result_answer(accepted, rejects, request_id, unreadable=unreadable or bool(rejects))
+
+
+def redirect(location: str, request_id: str | None) -> Answer:
+    """302; never from a cache, as every click counts."""
+    headers = [("location", location), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")]
+    return Answer(302, headers if request_id is None else [*headers, ("x-request-id", request_id)], b"")
+
+
+def pixel(request_id: str | None, *, as_image: bool) -> Answer:
+    """A transparent GIF of one pixel, or 204 without a body; never from a cache."""
+    headers = [("cache-control", "no-store")]
+    if request_id is not None:
+        headers.append(("x-request-id", request_id))
+    return Answer(200, [*headers, ("content-type", "image/gif")], _PIXEL) if as_image else Answer(204, headers, b"")
 
 
 def refusal(code: str, **headers: str) -> Answer:

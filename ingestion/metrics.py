@@ -28,6 +28,9 @@ class Metrics:
         self.rejected = Counter(
             f"{_PREFIX}_records_rejected", "Records rejected, by reason", ["route", "reason"], registry=registry
         )
+        self.unrecorded_clicks = Counter(
+            f"{_PREFIX}_unrecorded_clicks", "Clicks sent on to their store without a record", registry=registry
+        )
         self.body_bytes = Counter(f"{_PREFIX}_body_bytes", "Body bytes after decompression", registry=registry)
         self.ack_seconds = Histogram(
             f"{_PREFIX}_ack_seconds", "Body read to answer durable", buckets=_ACK_BUCKETS, registry=registry

@@ -7,14 +7,25 @@ from typing import Any, Final
 
 import msgspec
 
+from ingestion import adattributionkit, appsflyer, links, skan
 from ingestion.answers import Refusal, Result, SegmentResult
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
 from ingestion.records import RECORD, STRUCTS
-from ingestion.segment import CALLS
+from ingestion.routes import ADATTRIBUTIONKIT, ALIASES, APPSFLYER, CLICK, IMPRESSION, ONLY, SEGMENT_ROUTES, SKAN
 from lakehouse.contract import SCHEMA_VERSION, sender_fields
 
 _REF: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"
+_KEYS: Final[list[dict[str, Any]]] = [{"bearer": []}, {"basic": []}, {"header": []}]
+_APP: Final = {"name": "app", "in": "path", "required": True, "schema": {"type": "string"}}
+_APPSFLYER_NAMES: Final = (*appsflyer.NAMES, "eventValue", "eventCurrency", "eventTime", "att")
+_KIT_NAMES: Final = (adattributionkit.JWS, *adattributionkit.UNSIGNED_NAMES, "ad-interaction-type")
+_CONTROLS: Final = {
+    links.SIGNATURE: "HMAC-SHA256 of the link under the link secret of the app",
+    links.SIGNED: "Names of the parameters that are signed, with commas; all if absent",
+    links.EXPIRES: "Unix seconds until which the signature holds",
+    links.FORMAT: "gif or 204",
+}
 
 
 @cache
@@ -51,14 +62,44 @@ def _page() -> dict[str, Any]:
         "200": {"description": "Taken; rejected calls are named.", "content": {_JSON: {"schema": segment_result}}},
         "400": {"description": "The body cannot be read.", "content": {_JSON: {"schema": segment_result}}},
     }
-    any_object = {_JSON: {"schema": {"type": "object"}}}
-    several: dict[str, Any] = {
-        _JSON: {"schema": {"oneOf": [_ref("Record"), {"type": "array", "items": _ref("Record")}]}}
+    appsflyer_answers = {
+        "200": {"description": "The event is accepted and durable.", "content": taken},
+        "400": {"description": "The event is rejected with its reason.", "content": taken},
     }
-    several["application/x-ndjson"] = {"schema": _ref("Record")}
+    missing = {"404": refused["404"], "405": refused["405"]}
+    click = {"302": {"description": "To the store, the web page or a declared deep link."}} | missing
+    impression = {
+        "200": {"description": "A transparent GIF of one pixel.", "content": {"image/gif": {}}},
+        "204": {"description": "No body, if no image was asked for."},
+        "429": refused["429"],
+        "503": refused["503"],
+    } | missing
+    any_object = {_JSON: {"schema": {"type": "object"}}}
+    several = _several(_ref("Record"))
     paths = {"/v1/events": {"post": _post("Send records: one object, an array, or NDJSON", several, events | refused)}}
-    for name in ("batch", "import", *CALLS):
-        paths[f"/v1/{name}"] = {"post": _post(f"Segment-compatible `{name}`", any_object, segment | refused)}
+    for route, record_type in ONLY.items():
+        only = _several(_ref(STRUCTS[record_type].__name__))
+        paths[route] = {"post": _post(f"Send {record_type} records, and no others", only, events | refused)}
+    for route in SEGMENT_ROUTES:
+        name = route.rpartition("/")[2]
+        paths[route] = {"post": _post(f"Segment-compatible `{name}`", any_object, segment | refused)}
+    for route, text, names in (
+        (SKAN, "SKAdNetwork postback (2.1 to 4.0), as Apple's devices send it", ("app-id", *skan.NAMES)),
+        (ADATTRIBUTIONKIT, "AdAttributionKit postback, as Apple's devices send it", _KIT_NAMES),
+    ):
+        answers = {status: events[status] for status in ("200", "400", "422")}
+        paths[route] = {"post": _post(text, _object(names), answers | refused) | {"security": []}}
+    paths[f"{APPSFLYER}/{{app}}"] = {
+        "post": _post(
+            "AppsFlyer-compatible server-to-server event", _object(_APPSFLYER_NAMES), appsflyer_answers | refused
+        )
+        | {"parameters": [_APP], "security": [*_KEYS, {"authentication": []}]}
+    }
+    paths[f"{CLICK}/{{app}}"] = {"get": _link("Click: record it and go to the store", click, ())}
+    paths[f"{IMPRESSION}/{{app}}"] = {"get": _link("Impression: record it", impression, (links.FORMAT,))}
+    for path, route in ALIASES.items():
+        post = paths[route]["post"]
+        post["description"] = f"{post.get('description', 'Also at')} `{path}`"
     for path, text in (
         ("/healthz", "The process is alive"),
         ("/readyz", "Records are taken (200) or not now (503)"),
@@ -69,7 +110,7 @@ def _page() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "UnMoGrowP ingest", "version": str(SCHEMA_VERSION)},
-        "security": [{"bearer": []}, {"basic": []}, {"header": []}],
+        "security": _KEYS,
         "paths": paths,
         "components": {
             "schemas": components,
@@ -77,6 +118,7 @@ def _page() -> dict[str, Any]:
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic", "description": "The write key is the user name"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-Write-Key"},
+                "authentication": {"type": "apiKey", "in": "header", "name": "authentication"},
             },
         },
     }
@@ -94,6 +136,24 @@ def _describe(schema: dict[str, Any], record_type: str) -> None:
 
 def _post(summary: str, content: dict[str, Any], responses: dict[str, Any]) -> dict[str, Any]:
     return {"summary": summary, "requestBody": {"required": True, "content": content}, "responses": responses}
+
+
+def _several(record: dict[str, str]) -> dict[str, Any]:
+    one_or_more = {"oneOf": [record, {"type": "array", "items": record}]}
+    return {_JSON: {"schema": one_or_more}, "application/x-ndjson": {"schema": record}}
+
+
+def _object(names: tuple[str, ...]) -> dict[str, Any]:
+    return {_JSON: {"schema": {"type": "object", "properties": {name: {} for name in names}}}}
+
+
+def _link(summary: str, responses: dict[str, Any], more: tuple[str, ...]) -> dict[str, Any]:
+    texts = {name: links.FIELDS[field].doc for name, field in links.FIELD_OF.items()}
+    texts |= {name: text for name, text in _CONTROLS.items() if name != links.FORMAT or name in more}
+    listed = [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}} for name, text in texts.items()
+    ]
+    return {"summary": summary, "parameters": [_APP, *listed], "responses": responses, "security": []}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -33,6 +33,7 @@ RECORD_REASONS: Final[dict[str, str]] = {
     "not_an_object": "The record is not a JSON object.",
     "not_finite": "The number is NaN, infinite, or beyond what a double can hold.",
     "record_too_large": "The record is larger than UNMOGROWP_INGEST_MAX_RECORD_BYTES.",
+    "sandbox_refused": "A development key signed the postback, and the app does not take such.",
     "server_field": "The field is set at receipt and cannot be sent.",
     "spool_corrupt": "Acknowledged bytes were damaged on the disk of the endpoint; they are kept in quarantine.",
     "time_out_of_bounds": "The time lies before the earliest or after the latest time that is accepted.",
@@ -44,6 +45,7 @@ RECORD_REASONS: Final[dict[str, str]] = {
     "unknown_record_type": "The record type is not one of the contract.",
     "unreadable_body": "The body cannot be decompressed, or its JSON array cannot be read to its end.",
     "wrong_app": "The write key is not for this app.",
+    "wrong_route": "The route takes records of one type only, and this is of another.",
     "wrong_type": "The value has another JSON type than the field.",
 }
 
@@ -52,6 +54,8 @@ REQUEST_REASONS: Final[dict[str, tuple[int, str]]] = {
     "unauthorized": (401, "The write key is missing, unknown or expired."),
     "forbidden": (403, "The write key may not use this route."),
     "not_found": (404, "There is no such route."),
+    "no_such_app": (404, "The link names an app that is not registered."),
+    "no_store": (404, "The app of the link has no store page: set play_store_id, app_store_id or web_url."),
     "method_not_allowed": (405, "The route does not take this method."),
     "body_too_large": (413, "The body is larger than UNMOGROWP_INGEST_MAX_BODY_BYTES after decompression."),
     "too_many_records": (413, "The body holds more than 50,000 records."),

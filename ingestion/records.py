@@ -61,7 +61,7 @@ class Rules:
         return bool(self.required_ids or self.required_texts or self.required_any or self.instants or self.money)
 
 
-SERVER_FIELDS: Final = frozenset(f.name for f in FIELDS if f.origin is Origin.SERVER)
+SERVER_FIELDS: Final = frozenset(f.name for f in FIELDS if f.origin is not Origin.SENDER)
 
 
 def wire_type(field: Field) -> Any:

@@ -24,6 +24,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from ingestion.apple_keys import PUBLISHED, AppleKeys
 from ingestion.endpoint import Endpoint, settle
 from ingestion.lander import Lander
 from ingestion.metrics import Metrics
@@ -66,13 +67,14 @@ def serve(
     stop: threading.Event | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     backlog_bytes: int = BACKLOG_BYTES,
+    apple_keys: AppleKeys = PUBLISHED,
 ) -> None:
     """Serve until SIGTERM or SIGINT (or until `stop` is set), then land everything that was acknowledged.
 
     `on_ready` is told the bound address. SettingError if a setting is missing, the port is taken or another process
     serves this home. Returns when all is landed; RuntimeError if that failed (the spool keeps what is left).
     """
-    asyncio.run(_serve(settings, on_ready, stop, clock, backlog_bytes))
+    asyncio.run(_serve(settings, on_ready, stop, clock, backlog_bytes, apple_keys))
 
 
 async def _serve(
@@ -81,6 +83,7 @@ async def _serve(
     stop: threading.Event | None,
     clock: Callable[[], datetime],
     backlog_bytes: int,
+    apple_keys: AppleKeys,
 ) -> None:
     loop = asyncio.get_running_loop()
     settings.secret("salt")  # said before anything is made
@@ -101,7 +104,7 @@ async def _serve(
         raise SettingError(f"UNMOGROWP_HOME is in use: another endpoint already serves {settings.home}.") from None
     metrics.watch(spool)
     metrics.landing_failures.set_function(lambda: lane.failures)
-    endpoint = Endpoint(settings, spool=spool, metrics=metrics, clock=clock)
+    endpoint = Endpoint(settings, spool=spool, metrics=metrics, clock=clock, apple_keys=apple_keys)
     lane.start(spool)
     spool.start()
     address = Address(os.getpid(), settings.ingest_host, port)

@@ -35,7 +35,7 @@ _JSON_TYPES: Final[dict[Kind, str]] = {
     Kind.INTEGER: "BIGINT",
     Kind.BOOLEAN: "BOOLEAN",
 }
-# Columns that are set here; every other server column is null until a route fills it.
+# Columns that are set here; those of origin ROUTE stand in the canonical line (`ingestion.route_fields`).
 _SERVER_COLUMNS: Final[dict[str, str]] = {
     "received_at": "received_at",
     "ingest_date": "received_at::date",
@@ -155,7 +155,7 @@ def event_dates(rows: pa.Table) -> str:
 
 def _record_sql(table: BronzeTable) -> str:
     types = frozenset(table.record_types)
-    sent = [f for f in FIELDS if f.types & types and f.origin is Origin.SENDER]
+    sent = [f for f in FIELDS if f.types & types and f.origin is not Origin.SERVER]
     structure = msgspec.json.encode({f.name: _JSON_TYPES.get(f.kind, "VARCHAR") for f in sent}).decode()
     columns = [f'{_expression(f)} as "{f.column}"' for f in table.fields]
     if "ip" in {f.name for f in sent}:

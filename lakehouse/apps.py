@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import tomllib
 from datetime import datetime
@@ -31,7 +32,16 @@ from lakehouse.currencies import CURRENCIES
 from lakehouse.settings import SettingError, Settings
 
 APPS_FILE: Final = "apps.toml"
-SCOPES: Final = ("events", "segment", "link", "skan", "cost")
+SCOPES: Final = ("events", "segment", "link", "skan", "cost", "consent")
+# What only the endpoint needs to know: changing it leaves what rules make of the records as it is.
+ROUTING_FIELDS: Final = frozenset(
+    {"play_store_id", "app_store_id", "web_url", "deep_links", "requires_signed_links", "allows_sandbox_postbacks"}
+)
+# Schemes that run code, read local files or carry another address inside: never a deep link.
+_FORBIDDEN_SCHEMES: Final = frozenset(
+    {"http", "https", "javascript", "vbscript", "data", "file", "blob", "about", "intent", "view-source", "content"}
+)
+_DEEP_LINK: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://|(?P<host>(?:[a-z0-9-]+\.)+[a-z0-9-]+)")
 
 
 class WriteKey(BaseModel):
@@ -67,6 +77,14 @@ class App(BaseModel):
     currency: str = "USD"
     # True for apps that send no install records: the first record of an install id is taken as its install.
     implied_installs: bool = False
+    # Where a click goes: by the system of the device, else to `web_url`. `app_store_id` also finds Apple's postbacks.
+    play_store_id: str = Field(default="", pattern=r"^([A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+)?$")
+    app_store_id: str = Field(default="", pattern=r"^([1-9][0-9]{0,18})?$")
+    web_url: str = Field(default="", max_length=2_048, pattern=r"^(https://[!-~]+)?$")
+    # Where a link may lead beside the stores: "mygame://" (a scheme of the app) or "shop.example" (an https host).
+    deep_links: tuple[str, ...] = ()
+    requires_signed_links: bool = False  # unsigned clicks and impressions are kept, but marked as not valid
+    allows_sandbox_postbacks: bool = False  # take AdAttributionKit postbacks that a development key signed
     write_keys: tuple[WriteKey, ...] = ()
 
     @model_validator(mode="after")
@@ -79,6 +97,12 @@ class App(BaseModel):
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{self.time_zone} is not an IANA time zone") from None
+        for entry in self.deep_links:
+            found = _DEEP_LINK.fullmatch(entry)
+            if found is None:
+                raise ValueError(f"deep link {entry[:64]!r} is neither a scheme (mygame://) nor a host (shop.example)")
+            if found["scheme"] in _FORBIDDEN_SCHEMES:
+                raise ValueError(f"deep link scheme {found['scheme']} is not the app's own")
         return self
 
 
@@ -90,6 +114,13 @@ class AppRegistry:
         if len(self.apps) != len(apps):
             raise SettingError(f"{APPS_FILE} is wrong: an app_id stands there twice.")
         self._keys = {key.sha256: (app, key) for app in apps for key in app.write_keys}
+        self._by_app_store_id = {app.app_store_id: app for app in apps if app.app_store_id}
+        if len(self._by_app_store_id) != sum(bool(app.app_store_id) for app in apps):
+            raise SettingError(f"{APPS_FILE} is wrong: an app_store_id stands there twice.")
+
+    def of_app_store(self, app_store_id: str) -> App | None:
+        """The app with this id in Apple's store (digits only)."""
+        return self._by_app_store_id.get(app_store_id)
 
     def find(self, key: str) -> tuple[App, WriteKey] | None:
         """The app and the stored form of a key, whatever its scope and expiry; None if the key is unknown."""

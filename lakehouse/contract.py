@@ -43,6 +43,7 @@ class Origin(StrEnum):
 
     SENDER = "sender"
     SERVER = "server"  # set at receipt; refused when a sender gives it
+    ROUTE = "route"  # set by the route that took the record (link, postback), null elsewhere; refused like SERVER
 
 
 RECORD_TYPES: Final = (
@@ -150,12 +151,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("android_id", _D, "Android id", types=_DEVICE),
     Field("click_id", _I, "Join key between a touch and an install; not the record's id", types=_DEVICE),
     # The device, as far as rules may know it
-    Field(
-        "ip",
-        _I,
-        "Device address if a server sends for the device; kept in bronze_network only",
-        types=_DEVICE,
-    ),
+    Field("ip", _I, "Device address if a server sends for the device; kept in bronze_network only", types=_DEVICE),
     Field("user_agent", _T, "Device user agent; kept in bronze_network only", types=_DEVICE, max_length=2_048),
     Field("ip_prefix", _T, "/24 (IPv4) or /48 (IPv6) of the device address", types=_DEVICE, origin=_S),
     Field("ip_hash", _T, "Keyed hash of the device address", types=_DEVICE, origin=_S),
@@ -164,13 +160,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("device_model", _T, "Device model", types=_DEVICE),
     Field("locale", _C, "Language and region of the device, as BCP 47", types=_DEVICE),
     Field("country", _C, "ISO 3166-1 alpha-2 country", types=_DEVICE | _COST | _SKAN, max_length=2),
-    Field(
-        "time_zone",
-        _C,
-        "IANA time zone of the device or of the cost report",
-        types=_DEVICE | _COST,
-        max_length=64,
-    ),
+    Field("time_zone", _C, "IANA time zone of the device or of the cost report", types=_DEVICE | _COST, max_length=64),
     Field("app_version", _C, "Version of the app", types=_APP | _CONSENT | _SKAN),
     # Marketing: who showed what
     Field(
@@ -205,27 +195,17 @@ FIELDS: Final[tuple[Field, ...]] = (
         Kind.BOOLEAN,
         "Signed link checked; null when the link is not signed",
         types=_TOUCH,
-        origin=_S,
+        origin=Origin.ROUTE,
     ),
     Field("deeplink_url", _T, "Deep link passed on", types=_TOUCH, max_length=2_048),
-    Field("raw_url", _T, "Link as it was hit", types=_TOUCH, max_length=4_096, origin=_S),
+    Field("raw_url", _T, "Link as it was hit", types=_TOUCH, max_length=4_096, origin=Origin.ROUTE),
     # Install
     Field("download_at", Kind.INSTANT, "Store download time", types=frozenset({"install"})),
     Field("referrer", _T, "Play install referrer, raw", types=frozenset({"install"}), max_length=2_048),
     Field("referrer_click_at", Kind.INSTANT, "Referrer click, device clock", types=frozenset({"install"})),
-    Field(
-        "referrer_click_server_at",
-        Kind.INSTANT,
-        "Referrer click, Play server clock",
-        types=frozenset({"install"}),
-    ),
+    Field("referrer_click_server_at", Kind.INSTANT, "Referrer click, Play server clock", types=frozenset({"install"})),
     Field("install_begin_at", Kind.INSTANT, "Download began, device clock", types=frozenset({"install"})),
-    Field(
-        "install_begin_server_at",
-        Kind.INSTANT,
-        "Download began, Play server clock",
-        types=frozenset({"install"}),
-    ),
+    Field("install_begin_server_at", Kind.INSTANT, "Download began, Play server clock", types=frozenset({"install"})),
     Field("is_instant", Kind.BOOLEAN, "Google Play instant", types=frozenset({"install"})),
     Field("store", _C, "Store the app came from", types=frozenset({"install"})),
     Field(
@@ -278,12 +258,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         types=frozenset({"ad_revenue"}),
         choices=("exact", "publisher_defined", "estimated", "undisclosed"),
     ),
-    Field(
-        "ad_impressions",
-        Kind.INTEGER,
-        "Ad impressions the amount stands for",
-        types=frozenset({"ad_revenue"}),
-    ),
+    Field("ad_impressions", Kind.INTEGER, "Ad impressions the amount stands for", types=frozenset({"ad_revenue"})),
     Field(
         "uninstall_detector",
         _E,
@@ -312,8 +287,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("impressions", Kind.INTEGER, "Impressions the partner reports", types=_COST),
     Field("clicks", Kind.INTEGER, "Clicks the partner reports", types=_COST),
     Field("installs", Kind.INTEGER, "Installs the partner reports", types=_COST),
-    # SKAdNetwork
-    Field("skan_version", _C, "SKAdNetwork version", types=_SKAN, required=_SKAN),
+    # SKAdNetwork and AdAttributionKit
+    Field("skan_version", _C, "SKAdNetwork version, or AdAttributionKit", types=_SKAN, required=_SKAN),
     Field("transaction_id", _I, "Apple's id of the postback", types=_SKAN, required=_SKAN),
     Field("ad_network_id", _I, "SKAdNetwork id of the network", types=_SKAN, required=_SKAN),
     Field("source_identifier", _I, "Source identifier, 2 to 4 digits", types=_SKAN),
@@ -325,7 +300,22 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("conversion_value", Kind.INTEGER, "Fine value, 0 to 63", types=_SKAN),
     Field("coarse_conversion_value", _E, "Coarse value", types=_SKAN, choices=("low", "medium", "high")),
     Field("postback_sequence_index", Kind.INTEGER, "0, 1 or 2", types=_SKAN),
+    Field(
+        "conversion_type",
+        _E,
+        "What the person did (AdAttributionKit)",
+        types=_SKAN,
+        choices=("download", "redownload", "re-engagement"),
+    ),
     Field("attribution_signature", _T, "Apple's signature", types=_SKAN, max_length=1_024),
+    Field(
+        "signature_state",
+        _E,
+        "Outcome of checking the signature; only `valid` counts, null if it did not come by Apple's route",
+        types=_SKAN,
+        origin=Origin.ROUTE,
+        choices=("valid", "invalid", "unverifiable"),
+    ),
 )
 
 # At least one of these must be there, beside `Field.required`: a record nobody can be told by is of no use.

@@ -16,7 +16,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from lakehouse.apps import AppRegistry
+from lakehouse.apps import ROUTING_FIELDS, AppRegistry
 from lakehouse.lake import Lake
 
 TABLE: Final = "meta/_runs"
@@ -110,5 +110,6 @@ def code_version(dbt_project: Path, apps: AppRegistry) -> str:
         digest.update(str(file.relative_to(dbt_project)).encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     for app_id, app in sorted(apps.apps.items()):
-        digest.update(json.dumps([app_id, app.model_dump(exclude={"write_keys"})], sort_keys=True).encode())
+        rules = app.model_dump(exclude={"write_keys", *ROUTING_FIELDS})
+        digest.update(json.dumps([app_id, rules], sort_keys=True).encode())
     return digest.hexdigest()[:16]

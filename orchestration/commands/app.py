@@ -19,6 +19,9 @@ from lakehouse.settings import load_settings
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA zone of the app's calendar days.")
 @click.option("--currency", default="USD", show_default=True, help="ISO 4217 code.")
 @click.option("--implied-installs", is_flag=True, help="The app sends no installs: its first record counts as one.")
+@click.option("--play-store-id", default="", help="Package name, for click links.")
+@click.option("--app-store-id", default="", help="Digits, for click links and Apple's postbacks.")
+@click.option("--web-url", default="", help="Where clicks from other devices go.")
 @click.option("--key-name", default="default", show_default=True, help="Name of the new write key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -27,6 +30,9 @@ def command(
     time_zone: str,
     currency: str,
     implied_installs: bool,
+    play_store_id: str,
+    app_store_id: str,
+    web_url: str,
     key_name: str,
     as_json: bool,
 ) -> None:
@@ -47,6 +53,9 @@ def command(
                 time_zone=time_zone,
                 currency=currency,
                 implied_installs=implied_installs,
+                play_store_id=play_store_id,
+                app_store_id=app_store_id,
+                web_url=web_url,
                 write_keys=(stored,),
             )
         except ValidationError as error:

@@ -138,8 +138,8 @@ def query(settings: Settings, table: str, sql: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def start_thread(settings: Settings, **options: Any) -> Iterator[Running]:
-    """An endpoint in a thread of the test process, with two apps."""
-    keys = register_apps(settings)
+    """An endpoint in a thread of the test process, with two apps or those that `register` makes."""
+    keys = options.pop("register", register_apps)(settings)
     stop, ready = threading.Event(), threading.Event()
     options |= {"on_ready": lambda _: ready.set(), "stop": stop}
     thread = threading.Thread(target=serve, args=(settings,), kwargs=options, daemon=True)

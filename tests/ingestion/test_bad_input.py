@@ -154,6 +154,7 @@ def test_a_bad_record_takes_no_other_with_it(validator: Validator, name: str) ->
 
 def test_every_reason_is_documented_and_every_documented_reason_is_used() -> None:
     elsewhere = {"empty_body", "unreadable_body", "spool_corrupt", "unknown_call", "invalid_row"}
+    elsewhere |= {"sandbox_refused", "wrong_route"}
     assert {code for _, code, _ in CASES.values()} | elsewhere == set(RECORD_REASONS)
 
 

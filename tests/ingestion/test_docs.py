@@ -11,10 +11,11 @@ import msgspec
 
 from ingestion.bodies import MAX_RECORDS
 from ingestion.exact import MAX_DEPTH, MAX_PROPERTIES
-from ingestion.intake import SEGMENT_ROUTES
+from ingestion.links import MAX_PARAMETERS
 from ingestion.mapping import MappingFile
 from ingestion.metrics import Metrics
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
+from ingestion.routes import LINKS, POST_ROUTES, POSTBACK_BYTES
 from tests.ingestion.rig import Running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ingestion.md").read_text(encoding="utf-8")
@@ -26,15 +27,17 @@ def test_every_reason_stands_in_the_table_and_no_other() -> None:
 
 
 def test_every_route_and_status_is_named() -> None:
-    assert {"/v1/events", *SEGMENT_ROUTES} <= set(re.findall(r"/v1/\w+", PAGE))
+    assert {*POST_ROUTES, *LINKS} <= set(re.findall(r"/v1/\w+|/inappevent", PAGE))
     table = PAGE.partition("### Answers")[2].partition("Segment routes")[0]
     named = {
         int(status) for row in re.findall(r"^\| ([\d, ]+) \|", table, flags=re.MULTILINE) for status in row.split(",")
     }
-    assert named == {200, 207, 400, 422} | {status for status, _ in REQUEST_REASONS.values()}
+    assert named == {200, 204, 207, 302, 400, 422} | {status for status, _ in REQUEST_REASONS.values()}
 
 
 def test_limits_are_those_of_the_code() -> None:
+    assert f"{POSTBACK_BYTES // 1024} KiB on Apple's routes" in PAGE
+    assert f"| parameters of a link | {MAX_PARAMETERS} |" in PAGE
     for number in (MAX_RECORDS, MAX_PROPERTIES):
         assert f"{number:,}" in PAGE
     assert f"{MAX_DEPTH} levels" in PAGE

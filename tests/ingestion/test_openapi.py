@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from ingestion.intake import SEGMENT_ROUTES
+from ingestion import links
 from ingestion.openapi import openapi_page
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
+from ingestion.routes import ALIASES, POST_ROUTES, WITH_APP, resolve
 from lakehouse.contract import RECORD_TYPES, Kind, sender_fields
 
 PAGE: dict[str, Any] = json.loads(openapi_page())
@@ -49,7 +50,29 @@ def test_fields_are_those_of_the_contract(record_type: str) -> None:
 
 def test_routes_are_those_that_are_served() -> None:
     pages = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
-    assert set(PAGE["paths"]) == {"/v1/events", *SEGMENT_ROUTES, *pages}
+    served = {f"{route}/{{app}}" if route in WITH_APP else route for route in {*POST_ROUTES, *WITH_APP}}
+    assert set(PAGE["paths"]) == served | pages
+    assert all(resolve(path) for path in served)
+
+
+def test_every_parameter_of_a_link_is_listed() -> None:
+    listed = {p["name"]: p for p in PAGE["paths"]["/v1/click/{app}"]["get"]["parameters"]}
+    assert set(listed) == {"app", *links.FIELD_OF, links.SIGNATURE, links.SIGNED, links.EXPIRES}
+    assert {p["name"] for p in PAGE["paths"]["/v1/impression/{app}"]["get"]["parameters"]} == {*listed, links.FORMAT}
+    assert listed["gaid"]["description"] == next(f.doc for f in sender_fields("click") if f.name == "gaid")
+
+
+def test_other_paths_of_a_route_are_named_at_it() -> None:
+    for path, route in ALIASES.items():
+        assert path in PAGE["paths"][route]["post"]["description"]
+
+
+def test_routes_without_a_key_say_so() -> None:
+    open_routes = {path for path, item in PAGE["paths"].items() for verb in item.values() if verb.get("security") == []}
+    assert open_routes == {
+        "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/click/{app}", "/v1/impression/{app}", "/v1/skan",
+        "/v1/adattributionkit",
+    }  # fmt: skip
 
 
 def test_reasons_and_statuses_are_named() -> None:

@@ -176,6 +176,15 @@ def test_single_calls(endpoint: Running, call: str) -> None:
     assert row["event_name"] == ("E" if call == "track" else f"${call}")
 
 
+@pytest.mark.parametrize(("path", "event_name"), [("/v1/t", "E"), ("/v1/a", "$alias"), ("/v1/g", "$group")])
+def test_short_paths_of_browser_clients(endpoint: Running, path: str, event_name: str) -> None:
+    call = {"messageId": f"short-{path[-1]}", "userId": "u", "event": "E", "timestamp": "2026-03-01T10:00:00Z"}
+    body = json.dumps(call | {"writeKey": endpoint.keys["shop"], "groupId": "g1", "previousId": "p1"}).encode()
+    assert endpoint.post(body, path, key=None, content_type="text/plain").json["accepted"] == 1
+    (row,) = endpoint.wait_landed("bronze_app_events", f"record_id = 'short-{path[-1]}'", 1)
+    assert row["event_name"] == event_name
+
+
 def test_the_write_key_may_stand_in_the_body(endpoint: Running) -> None:
     key = endpoint.keys["shop"]
     assert post(endpoint, "/v1/track", track("x") | {"writeKey": key}, key=None).status == 200

@@ -35,7 +35,8 @@ serve(settings, on_ready=send, stop=stop)
 import pathlib
 from ingestion.importer import import_file
 file = pathlib.Path(settings.home, "clicks.ndjson")
-file.write_text(json.dumps({"app_id": "APP", "record_id": "r2", "record_type": "click", "partner": "x", "ip": "203.0.113.9"}))
+click = {"app_id": "APP", "record_id": "r2", "record_type": "click", "partner": "x", "ip": "203.0.113.9"}
+file.write_text(json.dumps(click))
 print(import_file(settings, file, "native").accepted)
 heavy = ("dagster", "pandas", "polars", "mlflow", "dbt", "chdb", "lightgbm", "starlette", "great_expectations")
 print([name for name in heavy if name in sys.modules])

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.apps import App, WriteKey, hash_key, load_apps, new_write_key, save_apps
+from lakehouse.apps import (
+    ROUTING_FIELDS,
+    App,
+    AppRegistry,
+    WriteKey,
+    hash_key,
+    load_apps,
+    new_write_key,
+    save_apps,
+)
+from lakehouse.runs import code_version
 from lakehouse.settings import SettingError, Settings, load_settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,6 +58,13 @@ def test_the_file_holds_no_key_in_clear(settings: Settings) -> None:
         ('[[apps]]\napp_id = "a"\nplatform = "ios"\ncurrency = "XXQ"', "ISO 4217"),
         ('[[apps]]\napp_id = "a"\nplatform = "ios"\n' * 2, "twice"),
         ("[[apps]", "TOML"),
+        ('[[apps]]\napp_id = "a"\nplatform = "ios"\napp_store_id = "id5"', "app_store_id"),
+        ('[[apps]]\napp_id = "a"\nplatform = "ios"\nplay_store_id = "game"', "play_store_id"),
+        ('[[apps]]\napp_id = "a"\nplatform = "ios"\nweb_url = "http://a.example"', "web_url"),
+        ('[[apps]]\napp_id = "a"\nplatform = "ios"\ndeep_links = ["javascript://"]', "not the app's own"),
+        ('[[apps]]\napp_id = "a"\nplatform = "ios"\ndeep_links = ["https://"]', "not the app's own"),
+        ('[[apps]]\napp_id = "a"\nplatform = "ios"\ndeep_links = ["*.example"]', "neither a scheme"),
+        ('[[apps]]\napp_id = "%s"\nplatform = "ios"\napp_store_id = "5"\n' * 2 % ("a", "b"), "app_store_id stands"),
         ('[[apps]]\napp_id = "a b"\nplatform = "ios"', "app_id"),
     ],
 )
@@ -55,6 +72,15 @@ def test_a_wrong_registry_stops_with_a_sentence(settings: Settings, text: str, r
     (settings.home / "apps.toml").write_text(text)
     with pytest.raises(SettingError, match=reason):
         load_apps(settings)
+
+
+def test_where_links_lead_is_no_rule(settings: Settings) -> None:
+    plain = App(app_id="a", platform="ios")
+    routed = App(app_id="a", platform="ios", app_store_id="5", deep_links=("a://",), requires_signed_links=True)
+    versions = {code_version(settings.dbt_project, AppRegistry((app,))) for app in (plain, routed)}
+    assert len(versions) == 1
+    assert code_version(settings.dbt_project, AppRegistry((App(app_id="a", platform="web"),))) not in versions
+    assert set(App.model_fields) >= ROUTING_FIELDS
 
 
 def test_no_file_means_no_apps(settings: Settings) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,49 @@ def test_registering_an_app_shows_its_key_once(tmp_path: Path) -> None:
     stored = (tmp_path / "apps.toml").read_text()
     assert stored.count("sha256") == 2
     assert key not in stored
+
+
+def test_a_link_is_signed_with_the_secret_of_its_app(tmp_path: Path) -> None:
+    from ingestion.link_signatures import is_valid
+    from ingestion.links import read_parameters
+    from lakehouse.link_secrets import load_link_secrets
+    from lakehouse.settings import load_settings
+
+    home = {"UNMOGROWP_HOME": str(tmp_path)}
+    runner = CliRunner(env=home)
+    runner.invoke(cli, ["app", "my.app", "--platform", "android", "--play-store-id", "com.my.app"])
+    names = ["partner=meta", "campaign_name=Spring & Sale", "gaid={gaid}"]
+    made = runner.invoke(
+        cli, ["link", "my.app", *names, "--signed", "--expires", "2026-04-01", "--base", "https://go.x/"]
+    )
+    assert made.exit_code == 0, made.output
+    link = made.output.strip()
+    start = "https://go.x/v1/click/my.app?partner=meta&campaign_name=Spring%20%26%20Sale&gaid={gaid}&signed="
+    assert link.startswith(start)
+    secret = load_link_secrets(load_settings(home))["my.app"]
+    pairs = read_parameters(link.partition("?")[2].replace("{gaid}", "38400000-8cf0-11bd-b23e-10b96e40000d"))
+    at = datetime(2026, 3, 31, tzinfo=UTC)
+    assert is_valid(secret, "click", "my.app", pairs, at) is True
+    assert is_valid(secret, "click", "my.app", pairs, at + timedelta(days=1, seconds=1)) is False
+    unsigned = runner.invoke(cli, ["link", "my.app", "pid=meta", "--impression"]).output
+    assert unsigned == "/v1/impression/my.app?pid=meta\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["other.app", "partner=x"], "not registered"),
+        (["my.app", "campaign_id=x"], "partner is missing"),
+        (["my.app", "partner"], "NAME=VALUE"),
+        (["my.app", "sig=1"], "NAME=VALUE"),
+    ],
+)
+def test_a_link_that_cannot_be_made_says_why(tmp_path: Path, arguments: list[str], reason: str) -> None:
+    runner = CliRunner(env={"UNMOGROWP_HOME": str(tmp_path)})
+    runner.invoke(cli, ["app", "my.app", "--platform", "ios"])
+    refused = runner.invoke(cli, ["link", *arguments])
+    assert refused.exit_code == 2
+    assert reason in refused.output
 
 
 def test_settings_lists_every_setting_masked(tmp_path: Path) -> None:
