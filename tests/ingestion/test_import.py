@@ -135,7 +135,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(home: Settings, tmp
     told: list[str] = []
     dry = import_file(home, file, str(mapping), dry_run=True, progress=told.append)
     assert (dry.rows, dry.accepted, dry.rejected, dry.reasons) == (5, 4, 1, {"invalid_row": 1})
-    assert (dry.examples[0]["position"], dry.examples[0]["code"]) == (4, "invalid_row")
+    assert (dry.examples[0].position, dry.examples[0].code) == (4, "invalid_row")
     assert told[-1] == "4 accepted, 1 rejected"
     assert not Path(home.lake).exists()
     assert not home.spool_dir.exists()
@@ -240,7 +240,7 @@ def test_the_purchases_of_cdnow(home: Settings) -> None:
 @pytest.mark.parametrize(
     ("mapping", "content", "sentence"),
     [
-        ("nothing", "", "there is no mapping nothing; shipped are native, cdnow."),
+        ("nothing", "", "there is no mapping nothing; shipped are native, appsflyer, cdnow."),
         ("m.toml", "format =", "mapping m.toml is wrong"),
         ("m.toml", MAPPING + "[constants]\ncolour = 1", "event has no field colour"),
         ("m.toml", MAPPING.replace('"csv"', '"xls"'), "Invalid enum value 'xls'"),
