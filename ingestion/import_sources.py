@@ -146,7 +146,7 @@ class MappedFile:
         if rows is None or refused.field is None or refused.position not in rows.positions:
             return None, None
         place = rows.positions.index(refused.position)
-        for rule in self._records.rules:
+        for rule in self._records.rules_of(place):
             sources: list[str] = []
             if refused.field in rule.fields:
                 sources = list(field_columns(rule.fields[refused.field]))

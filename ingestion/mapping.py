@@ -92,11 +92,17 @@ class RecordId(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RecordRule(msgspec.Struct, forbid_unknown_fields=True):
-    """One kind of record that a row may become. A row is the first whose `when` holds, and every `also` beside it."""
+    """One kind of record that a row may become. A row is the first whose `when` holds, and every `also` beside it.
+
+    `leave_out` are fields that the mapping gives to all records and that do not hold for this kind. `properties` are
+    the columns kept there; default: all that no field took.
+    """
 
     record_type: str
     report: str = ""
     also: bool = False
+    leave_out: tuple[str, ...] = ()
+    properties: tuple[str, ...] | None = None
     when: tuple[Condition, ...] = ()
     fields: dict[str, str | tuple[str, ...] | FieldRule] = {}
     constants: dict[str, Any] = {}
@@ -137,10 +143,19 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
         """The kinds of records, each with what the mapping says for all: its own word counts before the common one."""
         if not self.records:
             fields, constants, times, amounts = self._common(self.record_type)
-            return [RecordRule(self.record_type, "", False, (), fields, constants, times, amounts, self.record_id)]
+            return [
+                RecordRule(
+                    self.record_type,
+                    fields=fields,
+                    constants=constants,
+                    times=times,
+                    amounts=amounts,
+                    record_id=self.record_id,
+                )
+            ]
         rules = []
         for rule in self.records:
-            said = {*rule.fields, *rule.constants, *rule.times, *rule.amounts}
+            said = {*rule.leave_out, *rule.fields, *rule.constants, *rule.times, *rule.amounts}
             fields, constants, times, amounts = (
                 {name: value for name, value in shared.items() if name not in said}
                 for shared in self._common(rule.record_type)
@@ -160,7 +175,7 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
         """Every column the mapping speaks of, in order."""
         found: dict[str, None] = dict.fromkeys([self.app_column, *self.json, *_of_conditions(self.only)])
         for rule in self.rules():
-            found |= dict.fromkeys(_of_conditions(rule.when))
+            found |= dict.fromkeys([*_of_conditions(rule.when), *(rule.properties or ())])
             for sources in rule.fields.values():
                 found |= dict.fromkeys(field_columns(sources))
             for moment in rule.times.values():
@@ -259,6 +274,9 @@ def _check_rule(rule: RecordRule) -> None:
     if rule.record_type not in RECORD_TYPES:
         raise ValueError(f"{rule.record_type} is not a record type")
     known = {f.name for f in sender_fields(rule.record_type)} - {"app_id", "record_id", "record_type", "properties"}
+    for name in rule.leave_out:
+        if name not in known:
+            raise ValueError(f"leave_out: {rule.record_type} has no field {name}")
     given = [*rule.fields, *rule.constants, *rule.times, *rule.amounts]
     for name in given:
         if name not in known:

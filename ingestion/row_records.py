@@ -64,6 +64,8 @@ class RowRecords:
         self._connection = engine.connect(settings, layers=())
         self._connection.execute(sql.MACROS)
         self._check_formats()
+        self._kinds: list[int] = []
+        self._present: set[int] = set()
 
     def close(self) -> None:
         self._connection.close()
@@ -78,9 +80,8 @@ class RowRecords:
         columns, _ = self._register(rows)
         for number, rule in enumerate(self.rules):
             if not rule.record_id.columns and self._has(number):
-                text = self._key(columns, rule)
-                shown = f"select {_scope(block, number)} || {text} || {_copies(columns, rule)} as k"
-                found = self._run(columns, shown, number)
+                text = f"{quote(_scope(block, number))} || {self._key(columns, rule)} || {_copies(columns, rule)}"
+                found = self._run(columns, f"select {text} as k", number)
                 yield found.column(0).combine_chunks().cast(pa.string())
 
     def convert(self, rows: Rows, block: int, occurrences: Occurrences) -> Converted:
@@ -99,6 +100,11 @@ class RowRecords:
             result.records = [record for record in result.records if record.place not in result.bad]
         return result
 
+    def rules_of(self, place: int) -> list[RecordRule]:
+        """The kinds of records that a row of the chunk at hand may have become, its own first."""
+        own = [self.rules[self._kinds[place]]] if self._kinds[place] >= 0 else []
+        return own + [rule for rule in self.rules if rule.also]
+
     def _convert_rule(
         self, columns: Columns, number: int, rule: RecordRule, block: int, occurrences: Occurrences, result: Converted
     ) -> None:
@@ -111,13 +117,13 @@ class RowRecords:
         found = self._run(columns, shown, number)
         places, apps, ids, copies, problems = (found.column(i).to_pylist() for i in range(5))
         bodies = found.column(5).cast(pa.binary()).to_pylist()
-        counted, scope = not rule.record_id.columns, _scope_text(block, number)
+        counted, scope = not rule.record_id.columns, _scope(block, number)
         keep, count, encode = result.records.append, occurrences.number, msgspec.json.encode
         for place, app, key, copy, problem, body in zip(places, apps, ids, copies, problems, bodies, strict=True):
-            record_id = b'"%b-%d"' % (key.encode(), count(f"{scope}{key}{copy}")) if counted else encode(key)
             if problem is not None:
                 result.bad.setdefault(place, self._explain(rule, problem))
                 continue
+            record_id = b'"%b-%d"' % (key.encode(), count(f"{scope}{key}{copy}")) if counted else encode(key)
             keep(RowRecord(place, number, app, b'{"record_id":%b,"app_id":%b,%b}' % (record_id, encode(app), body)))
 
     def _register(self, rows: Rows) -> tuple[Columns, list[int]]:
@@ -136,6 +142,7 @@ class RowRecords:
             table = table.append_column(name, marks.column(place))
         self._connection.register("chunk", table)
         kinds: list[int] = marks.column("kind").to_pylist()
+        self._kinds = kinds
         present = set(kinds)
         self._present = {n for n, _ in mains if n in present}
         self._present |= {
@@ -148,7 +155,10 @@ class RowRecords:
 
     def _run(self, columns: Columns, shown: str, number: int) -> pa.Table:
         wanted = f"also_{number} and kind >= 0" if self.rules[number].also else f"kind = {number}"
-        query = f"{shown} from (select {columns.select()} from chunk where {wanted}) order by place"
+        values = [f"{value} as {_safe(name)}" for name, value in self._values(columns, self.rules[number]).items()]
+        base = f"select {columns.select()} from chunk where {wanted}"
+        # Values are made once, below what is made of them: DuckDB would plan and compute each use of them again.
+        query = f"{shown} from (select {', '.join(['*', *values])} from ({base})) order by place"
         return self._connection.sql(query).to_arrow_table()
 
     def _app_expression(self, columns: Columns) -> str:
@@ -168,6 +178,9 @@ class RowRecords:
         values: dict[str, str] = {}
         for name, source in rule.fields.items():
             text = columns.first(field_columns(source))
+            if text == sql.NULL:
+                values[name] = text
+                continue
             if isinstance(source, FieldRule):
                 text = sql.translated(text, source)
             values[name] = sql.normal(text, _FIELDS[name], self._mapping.decimal)
@@ -191,6 +204,8 @@ class RowRecords:
     def _moment(self, columns: Columns, name: str, rule: TimeRule) -> str:
         is_temporal = all(columns.is_temporal(source) for source in rule.sources if source in columns.names)
         text = columns.first(rule.sources)
+        if text == sql.NULL:
+            return text
         return sql.moment(text, rule, self._mapping.zone, _FIELDS[name], is_temporal=is_temporal)
 
     def _body(self, columns: Columns, rule: RecordRule) -> str:
@@ -198,8 +213,12 @@ class RowRecords:
         constants = {"record_type": rule.record_type} | rule.constants
         parts = [quote(f"{json_text(name)}:{json_text(value)}") for name, value in constants.items()]
         for name, value in self._values(columns, rule).items():
-            parts.append(f"{quote(json_text(name) + ':')} || {sql.encoded(value, _FIELDS[name])}")
-        kept = [name for name in columns.names if name not in _taken(rule)]
+            if value != sql.NULL:
+                parts.append(f"{quote(json_text(name) + ':')} || {sql.encoded(_safe(name), _FIELDS[name])}")
+        taken = _taken(rule)
+        kept = [name for name in columns.names if name not in taken]
+        if rule.properties is not None:
+            kept = [name for name in columns.names if name in rule.properties]
         if kept:
             objects = set(self._mapping.json)
             members = ", ".join(
@@ -217,7 +236,8 @@ class RowRecords:
             joined = " || '|' || ".join(f"coalesce({text}, '')" for text in texts)
             return f"case when coalesce({', '.join([*texts, 'null'])}) is null then '' else {joined} end"
         values = {name: quote(str(value)) for name, value in rule.constants.items()}
-        values |= self._values(columns, rule) | {"record_type": quote(rule.record_type)}
+        values |= {name: _safe(name) for name in self._values(columns, rule)}
+        values["record_type"] = quote(rule.record_type)
         names = identity.key or sorted(columns.names)
         texts = [values[name] if identity.key and name in values else columns.text(name) for name in names]
         app = self._app_expression(columns)
@@ -227,12 +247,15 @@ class RowRecords:
     def _problem(self, columns: Columns, rule: RecordRule) -> str:
         """Name and text of the first time that cannot be read, or name of a missing field; null if there is none."""
         values = self._values(columns, rule)
-        cases = [f"when {values.get(name, sql.NULL)} is null then {quote(name)}" for name in self._mapping.required]
+        cases = [
+            f"when {_safe(name) if name in values else sql.NULL} is null then {quote(name)}"
+            for name in self._mapping.required
+        ]
         for name, moment in rule.times.items():
             text = columns.first(moment.sources)
-            value = self._moment(columns, name, moment)
-            told = quote(f"{name}\x1f")
-            cases.insert(0, f"when trim({text}) <> '' and {value} is null then {told} || {text}")
+            if text != sql.NULL:
+                told = quote(f"{name}\x1f")
+                cases.insert(0, f"when {_safe(name)} is null and trim({text}) <> '' then {told} || {text}")
         return f"case {' '.join(cases)} end" if cases else sql.NULL
 
     def _explain(self, rule: RecordRule, problem: str) -> Rejected:
@@ -282,12 +305,12 @@ def _taken(rule: RecordRule) -> set[str]:
     return taken | {source[0] for source in rule.fields.values() if isinstance(source, tuple) and len(source) == 1}
 
 
-def _scope_text(block: int, number: int) -> str:
-    return f"{block}:{number}:"
+def _safe(field: str) -> str:
+    return f"v_{field}"
 
 
 def _scope(block: int, number: int) -> str:
-    return quote(_scope_text(block, number))
+    return f"{block}:{number}:"
 
 
 def _copies(columns: Columns, rule: RecordRule) -> str:

@@ -22,7 +22,7 @@ from msgspec import Raw
 from ingestion.mapping import MappingError, MappingFile, spelling, spellings
 from ingestion.reasons import Rejected
 
-CHUNK_ROWS: Final = 8_192
+CHUNK_ROWS: Final = 16_384
 CHUNK_BYTES: Final = 16 * 1_048_576
 # A row of more bytes or lines is not a row but an unclosed quotation mark.
 _MAX_ROW_BYTES: Final = 1_048_576
@@ -122,7 +122,12 @@ class _Naming:
 
     def is_header(self, cells: Sequence[str]) -> bool:
         """True for a line that holds names of columns: more than half of its cells are known."""
-        if not any(cell.strip(" {}").lower().replace(" ", "_") in self._quick for cell in cells[:3]):
+        quick = self._quick
+        # Every row comes here, so the look at its first and last cells is as short as it can be.
+        for cell in (cells[0], cells[-1], *cells[1:3]):
+            if cell and cell.strip(" {}").lower().replace(" ", "_") in quick:
+                break
+        else:
             return False
         return 2 * sum(spelling(cell) in self._quick for cell in cells) > len(cells) > 1
 

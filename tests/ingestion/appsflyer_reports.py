@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 # The columns of every raw report of the user interface and the pull API, in the vendor's order.
-TITLES = (
+_TITLES = (
     "Attributed Touch Type,Attributed Touch Time,Install Time,Event Time,Event Name,Event Value,Event Revenue,"
     "Event Revenue Currency,Event Revenue USD,Event Source,Is Receipt Validated,Partner,Media Source,Channel,Keywords,"
     "Campaign,Campaign ID,Adset,Adset ID,Ad,Ad ID,Ad Type,Site ID,Sub Site ID,Sub Param 1,Sub Param 2,Sub Param 3,"
@@ -19,9 +19,9 @@ TITLES = (
     "AppsFlyer ID,Advertising ID,IDFA,Android ID,Customer User ID,IMEI,IDFV,Platform,Device Type,OS Version,"
     "App Version,SDK Version,App ID,App Name,Bundle ID,Is Retargeting,Retargeting Conversion Type,"
     "Attribution Lookback,Reengagement Window,Is Primary Attribution,User Agent,HTTP Referrer,Original URL"
-).split(",")
+)
 # Columns that an export adds on request, Protect360's among them.
-MORE_TITLES = (
+_MORE_TITLES = (
     "Store Reinstall,Impressions,Contributor 3 Match Type,Custom Dimension,Conversion Type,Google Play Click Time,"
     "Match Type,Mediation Network,OAID,Deeplink URL,Blocked Reason,Blocked Sub Reason,Google Play Broadcast Referrer,"
     "Google Play Install Begin Time,Campaign Type,Custom Data,Rejected Reason,Device Download Time,Keyword Match Type,"
@@ -31,7 +31,9 @@ MORE_TITLES = (
     "Contributor 1 Engagement Type,Contributor 2 Engagement Type,Contributor 3 Engagement Type,GDPR Applies,"
     "Ad User Data Enabled,Ad Personalization Enabled,Total Candidates,Engagement Destination,Blocked Reason Rule,"
     "Fraud Reason,Fraud Sub Reason,Detection Date"
-).split(",")
+)
+TITLES = tuple(_TITLES.split(","))
+MORE_TITLES = tuple(_MORE_TITLES.split(","))
 # Names in Data Locker and the push API that are not the title in lower case.
 _OTHER_NAMES = {
     "Partner": "af_prt",
