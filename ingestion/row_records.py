@@ -130,13 +130,17 @@ class RowRecords:
         """Make a chunk known to the connection with the kind of every row; the kinds."""
         columns = Columns(rows)
         table = columns.table(rows)
+        if len(self.rules) == 1 and not self.rules[0].when and not self._mapping.only:
+            self._connection.register("chunk", table.append_column("kind", pa.array([0] * len(rows), pa.int32())))
+            self._kinds, self._present = [0] * len(rows), {0} if len(rows) else set()
+            return columns, self._kinds
         self._connection.register("chunk", table)
         mains = [(n, rule) for n, rule in enumerate(self.rules) if not rule.also]
         cases = " ".join(f"when {sql.holds(columns, rule.when)} then {n}" for n, rule in mains)
         kind = f"case when not ({sql.holds(columns, self._mapping.only)}) then {_SKIPPED} {cases} else {_UNMATCHED} end"
         also = [f"{sql.holds(columns, rule.when)} as also_{n}" for n, rule in enumerate(self.rules) if rule.also]
         shown = ", ".join([f"({kind})::integer as kind", *also])
-        marks = self._connection.sql(f"select {shown} from (select {columns.select()} from chunk)").to_arrow_table()
+        marks = self._connection.sql(f"select {shown} from chunk").to_arrow_table()
         self._connection.unregister("chunk")
         for place, name in enumerate(marks.column_names):
             table = table.append_column(name, marks.column(place))
@@ -156,9 +160,8 @@ class RowRecords:
     def _run(self, columns: Columns, shown: str, number: int) -> pa.Table:
         wanted = f"also_{number} and kind >= 0" if self.rules[number].also else f"kind = {number}"
         values = [f"{value} as {_safe(name)}" for name, value in self._values(columns, self.rules[number]).items()]
-        base = f"select {columns.select()} from chunk where {wanted}"
         # Values are made once, below what is made of them: DuckDB would plan and compute each use of them again.
-        query = f"{shown} from (select {', '.join(['*', *values])} from ({base})) order by place"
+        query = f"{shown} from (select {', '.join(['*', *values])} from chunk where {wanted}) order by place"
         return self._connection.sql(query).to_arrow_table()
 
     def _app_expression(self, columns: Columns) -> str:

@@ -45,7 +45,7 @@ def quote(text: str) -> str:
 
 
 class Columns:
-    """The columns of a chunk as SQL: each by a safe name, blank as null, absent ones as null."""
+    """The columns of a chunk as SQL: each by a safe name, absent ones as null."""
 
     def __init__(self, rows: Rows) -> None:
         self.names = list(rows.columns)
@@ -57,11 +57,6 @@ class Columns:
         """The chunk under the safe names, with `place`, the number of the row in the chunk."""
         arrays = [pa.array(range(len(rows)), pa.int32()), *rows.columns.values()]
         return pa.Table.from_arrays(arrays, names=["place", *(self._safe[name] for name in self.names)])
-
-    def select(self) -> str:
-        """The columns of a query that reads the chunk, blanks as null."""
-        shown = [f"nullif({safe}, '') as {safe}" if self._is_text(n) else safe for n, safe in self._safe.items()]
-        return ", ".join(["place", *shown])
 
     def text(self, name: str) -> str:
         """The value as text."""
@@ -129,7 +124,9 @@ def number(text: str, decimal: str) -> str:
     plain = f"trim({text})"
     if decimal == ",":
         digits = f"replace(replace({plain}, '.', ''), ',', '.')"
-        return f"case when regexp_full_match({plain}, '{_COMMA_NUMBER}') then {_shortest(digits)} else {text} end"
+        # The validator would take 1.5 as it stands, so what has no decimal comma is made unreadable for it.
+        other = f"{text} || ' (a decimal comma is expected)'"
+        return f"case when regexp_full_match({plain}, '{_COMMA_NUMBER}') then {_shortest(digits)} else {other} end"
     return f"case when regexp_full_match({plain}, '{_NUMBER}') then {_shortest(plain)} else {text} end"
 
 

@@ -17,6 +17,7 @@ from typing import IO, Any, Final, cast
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Raw
 
 from ingestion.mapping import MappingError, MappingFile, spelling, spellings
@@ -48,8 +49,9 @@ class BadRow:
 class Rows:
     """Rows of one block, column by column.
 
-    `columns` leaves out those without a value; those in `json` hold JSON text. `positions` count rows of the file from
-    0, header lines excluded, `lines` count lines from 1. `share` says how much of the file has been read, 0 to 1.
+    `columns` leaves out those without a value and has null for blanks; those in `json` hold JSON text. `positions`
+    count rows of the file from 0, header lines excluded, `lines` count lines from 1. `share` says how much of the file
+    has been read, 0 to 1.
     """
 
     block: int
@@ -208,7 +210,13 @@ def _text_columns(names: Sequence[str], cells: Sequence[Sequence[str]]) -> dict[
     if not cells:
         return {}
     columns = zip(names, zip(*cells, strict=True), strict=True)
-    return {name: pa.array(values, pa.string()) for name, values in columns if any(values)}
+    return {name: _text_column(values) for name, values in columns if any(values)}
+
+
+def _text_column(values: Sequence[str]) -> pa.Array:
+    """The values with blanks as null."""
+    column = pa.array(values, pa.string())
+    return pc.if_else(pc.equal(column, ""), None, column) if "" in values else column
 
 
 class _Cells:
@@ -320,7 +328,7 @@ def _with_objects(chunk: Rows, objects: Sequence[dict[str, Raw]], raws: Sequence
             cells = [None if value == b"null" else value.decode() for value in values]
         else:
             cells = [_plain(value) for value in values]
-        chunk.columns[name] = pa.array(cells, pa.string())
+        chunk.columns[name] = pa.array([cell or None for cell in cells], pa.string())
     chunk.names, chunk.json, chunk.raws = list(chunk.columns), frozenset(nested), raws
     return chunk
 
@@ -365,3 +373,8 @@ def _parquet(file: Path, naming: _Naming) -> Iterator[Rows]:
             }
             lines = [place + 1 for place in positions]
             yield Rows(0, names, columns, frozenset(), positions, lines, _EncodedRows(batch), share=position / total)
+
+
+def _without_blanks(column: pa.Array) -> pa.Array:
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return pc.if_else(pc.equal(column, pa.scalar("", column.type)), None, column) if is_text else column
