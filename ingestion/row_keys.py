@@ -48,6 +48,7 @@ def repeated_keys(settings: Settings, keys: Iterable[pa.Array]) -> frozenset[str
             failures.append(error)
 
     with engine.connect(settings, layers=()) as connection:
+        connection.execute("set enable_progress_bar = false")  # the import tells its progress itself
         connection.register("keys", pa.RecordBatchReader.from_batches(_SCHEMA, guarded()))
         found = connection.sql("select key from keys group by key having count(*) > 1").fetchall()
     if failures:

@@ -251,6 +251,15 @@ def test_damaged_rows_are_rejected_with_line_and_bytes(home: Settings) -> None:
     assert receipts == [{"n": 3 + 9}], "two rows made three records"
 
 
+def test_a_row_whose_touch_is_refused_is_refused_whole(home: Settings) -> None:
+    rows = [INSTALL, INSTALL | {"AppsFlyer ID": "1-2", "Campaign": "x" * 300}, ORGANIC]
+    result = run(home, report(rows))
+    assert (result.rows, result.accepted, result.reasons) == (3, 2, {"too_long": 1})
+    assert (result.examples[0].line, result.examples[0].column) == (3, "campaign")
+    assert {row["install_id"] for row in app_events(home)} == {INSTALL["AppsFlyer ID"], ORGANIC["AppsFlyer ID"]}
+    assert result.records == {"click": 1, "install": 2}
+
+
 @pytest.mark.parametrize(
     ("zone", "local", "instant"),
     [
