@@ -92,7 +92,11 @@ class MappedFile:
         """Chunks by app; ids are told apart by their occurrence only if asked, which reads the file twice."""
         occurrences = Occurrences(frozenset())
         if count_occurrences and self._records.has_composed_ids:
-            keys = (key for rows in self._read("looked at") for key in self._records.keys(rows, self._block(rows)))
+            keys = (
+                key
+                for rows in self._read("looked at", self._records.key_columns)
+                for key in self._records.keys(rows, self._block(rows))
+            )
             occurrences = Occurrences(repeated_keys(self._settings, keys))
         known = set(self._mapping.named_columns()) | set(self._mapping.aliases)
         for rows in self._read(""):
@@ -128,10 +132,10 @@ class MappedFile:
     def _empty(self, rows: Rows) -> Chunk:
         return Chunk(raws=rows.raws, positions=rows.positions, lines=rows.lines, share=rows.share, source=rows)
 
-    def _read(self, doing: str) -> Iterator[Rows]:
+    def _read(self, doing: str, wanted: frozenset[str] | None = None) -> Iterator[Rows]:
         told = time.monotonic()
         count = 0
-        for rows in read_rows(self._path, self._mapping):
+        for rows in read_rows(self._path, self._mapping, wanted):
             count += len(rows)
             if doing and time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()

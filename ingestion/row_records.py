@@ -75,6 +75,15 @@ class RowRecords:
         """True if ids count occurrences."""
         return any(not rule.record_id.columns for rule in self.rules)
 
+    @property
+    def key_columns(self) -> frozenset[str] | None:
+        """The columns that ids and kinds are made from; None if all."""
+        if any(not rule.record_id.columns and not rule.record_id.key for rule in self.rules):
+            return None
+        return frozenset(self._mapping.named_columns()) - set(self._mapping.json) | {
+            name for rule in self.rules for name in rule.record_id.key
+        }
+
     def keys(self, rows: Rows, block: int) -> Iterator[pa.Array]:
         """What tells occurrences apart, of all records of a chunk whose ids count them."""
         columns, _ = self._register(rows)

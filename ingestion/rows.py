@@ -7,9 +7,7 @@ own. A row that cannot be read comes as a `BadRow`; reading goes on behind it. W
 
 from __future__ import annotations
 
-import csv
 import gzip
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Raw
 
+from ingestion.delimited import BOM, Cells
 from ingestion.mapping import MappingError, MappingFile, spelling, spellings
 from ingestion.reasons import Rejected
 
 CHUNK_ROWS: Final = 16_384
 CHUNK_BYTES: Final = 16 * 1_048_576
-# A row of more bytes or lines is not a row but an unclosed quotation mark.
-_MAX_ROW_BYTES: Final = 1_048_576
-_MAX_ROW_LINES: Final = 100
-_BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 _ANY: Final = msgspec.json.Decoder(Any)
-_Line = tuple[list[str] | Rejected, bytes, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +62,14 @@ class Rows:
         return len(self.positions)
 
 
-def read_rows(file: Path, mapping: MappingFile) -> Iterator[Rows]:
-    """Rows of a file in order. MappingError if a required column does not exist."""
+def read_rows(file: Path, mapping: MappingFile, wanted: frozenset[str] | None = None) -> Iterator[Rows]:
+    """Rows of a file in order, with the `wanted` columns if not all. MappingError if a required one does not exist."""
     naming = _Naming(mapping)
     if mapping.format == "parquet":
         return _parquet(file, naming)
     if mapping.format == "ndjson":
         return _ndjson(file, naming)
-    return _delimited(file, mapping, naming)
+    return _delimited(file, mapping, naming, wanted)
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, int, bytes, float]]:
@@ -85,7 +79,7 @@ def read_lines(file: Path) -> Iterator[tuple[int, int, bytes, float]]:
         for number, line in enumerate(stream, start=1):
             text = line.rstrip(b"\r\n")
             if text and not text.isspace():
-                yield position, number, text.removeprefix(_BOM) if position == 0 else text, share()
+                yield position, number, text.removeprefix(BOM) if position == 0 else text, share()
                 position += 1
 
 
@@ -151,10 +145,10 @@ class _open:  # noqa: N801 - used like the built-in
         self._raw.close()
 
 
-def _delimited(file: Path, mapping: MappingFile, naming: _Naming) -> Iterator[Rows]:
+def _delimited(file: Path, mapping: MappingFile, naming: _Naming, wanted: frozenset[str] | None) -> Iterator[Rows]:
     """Chunks of a file of cells; a chunk never spans blocks."""
     with _open(file) as (stream, share):
-        source = _Cells(stream, mapping.delimiter)
+        source = Cells(stream, mapping.delimiter)
         lines = iter(source)
         names = list(mapping.columns)
         if not names:
@@ -174,7 +168,7 @@ def _delimited(file: Path, mapping: MappingFile, naming: _Naming) -> Iterator[Ro
         with_blocks = not mapping.columns
 
         def finished() -> Rows:
-            chunk.columns = _text_columns(chunk.names, cells)
+            chunk.columns = _text_columns(chunk.names, cells, wanted)
             chunk.raws, chunk.share = raws, share()
             return chunk
 
@@ -206,97 +200,21 @@ def _delimited(file: Path, mapping: MappingFile, naming: _Naming) -> Iterator[Ro
         yield finished()
 
 
-def _text_columns(names: Sequence[str], cells: Sequence[Sequence[str]]) -> dict[str, pa.Array]:
+def _text_columns(
+    names: Sequence[str], cells: Sequence[Sequence[str]], wanted: frozenset[str] | None
+) -> dict[str, pa.Array]:
     if not cells:
         return {}
     columns = zip(names, zip(*cells, strict=True), strict=True)
-    return {name: _text_column(values) for name, values in columns if any(values)}
+    return {
+        name: _text_column(values) for name, values in columns if (wanted is None or name in wanted) and any(values)
+    }
 
 
 def _text_column(values: Sequence[str]) -> pa.Array:
     """The values with blanks as null."""
     column = pa.array(values, pa.string())
     return pc.if_else(pc.equal(column, ""), None, column) if "" in values else column
-
-
-class _Cells:
-    """Cells of the lines of a file. `width` is how many a row should have, once that is known."""
-
-    def __init__(self, stream: IO[bytes], delimiter: str) -> None:
-        self._stream = stream
-        self._delimiter = None if delimiter == "whitespace" else delimiter
-        self._again: deque[bytes] = deque()
-        self.width = 0
-
-    def __iter__(self) -> Iterator[_Line]:
-        delimiter, number = self._delimiter, 0
-        while line := self._next():
-            number += 1
-            text = line.rstrip(b"\r\n").removeprefix(_BOM)
-            if not text or text.isspace():
-                continue
-            if delimiter is not None and b'"' in text:
-                found, taken = self._quoted(line)
-                if taken > 1:
-                    text = b"".join(self._taken).rstrip(b"\r\n").removeprefix(_BOM)
-                yield found, text, number
-                number += taken - 1
-                continue
-            try:
-                yield text.decode().split(delimiter), text, number
-            except UnicodeDecodeError as error:
-                yield _not_utf8(error), text, number
-
-    def _next(self) -> bytes:
-        return self._again.popleft() if self._again else self._stream.readline()
-
-    def _quoted(self, line: bytes) -> tuple[list[str] | Rejected, int]:
-        """Cells of a row with quotation marks, which may span lines, and how many lines it is.
-
-        A row that cannot be read costs its first line only: the lines that were taken for its rest are read again.
-        """
-        taken = self._taken = [line]
-        size, marks = len(line), line.count(b'"')
-        while True:
-            verdict: list[str] | Rejected | None = None
-            if len(taken) == 1 or marks % 2 == 0:
-                verdict = _parse(b"".join(taken), self._delimiter or ",")
-            if isinstance(verdict, list) and (len(taken) == 1 or not self.width or len(verdict) == self.width):
-                return verdict, len(taken)
-            if verdict is None or _is_open(verdict):
-                more = self._next() if size < _MAX_ROW_BYTES and len(taken) < _MAX_ROW_LINES else b""
-                if more:
-                    taken.append(more)
-                    size += len(more)
-                    marks += more.count(b'"')
-                    continue
-                verdict = Rejected("invalid_row", "a quotation mark is not closed")
-            elif isinstance(verdict, list):
-                verdict = Rejected("invalid_row", f"the row has {len(verdict)} columns instead of {self.width}")
-            self._again.extendleft(reversed(taken[1:]))
-            return verdict, 1
-
-
-def _parse(raw: bytes, delimiter: str) -> list[str] | Rejected:
-    """Cells of one row; a reject "unexpected end of data" if it goes on in the next line."""
-    try:
-        text = raw.removeprefix(_BOM).decode()
-        (cells,) = csv.reader([text], delimiter=delimiter, strict=True)
-    except csv.Error as error:
-        return Rejected("invalid_row", str(error))
-    except ValueError as error:
-        if isinstance(error, UnicodeDecodeError):
-            return _not_utf8(error)
-        return Rejected("invalid_row", "a quotation mark stands where none may be")
-    return cells
-
-
-def _is_open(verdict: list[str] | Rejected) -> bool:
-    return isinstance(verdict, Rejected) and verdict.message == "unexpected end of data"
-
-
-def _not_utf8(error: UnicodeDecodeError) -> Rejected:
-    return Rejected("invalid_utf8", f"byte {error.start} of the row is not valid UTF-8")
 
 
 def _ndjson(file: Path, naming: _Naming) -> Iterator[Rows]:

@@ -28,7 +28,8 @@ def command(
     file: Path, mapping: str, app_id: str, time_zone: str, one_export: bool, dry_run: bool, as_json: bool
 ) -> None:
     """Import FILE (CSV, Parquet or NDJSON). Importing it again, or an overlapping file, adds nothing."""
-    from ingestion.importer import ImportFailed, ImportOptions, import_file
+    from ingestion.import_sources import ImportOptions
+    from ingestion.importer import ImportFailed, import_file
 
     options = ImportOptions(app_id, time_zone, one_export)
     with Steps().step(f"Import {file.name}") as step:

@@ -84,7 +84,7 @@ def test_the_same_file_again_and_an_overlapping_one_add_no_id(home: Settings, tm
     more = "02.03.2026 10:00,d9,buy,1,USD,no,1,\n"
     overlap = write(tmp_path, "second.csv", HEADER + "".join(ROWS.splitlines(keepends=True)[1:]) + more)
     reordered = "device,when,what,amount,unit,lat,pieces,note\nd2,01.03.2026 11:00,look,,,,,\n"
-    for file in (first, first, overlap, write(tmp_path, "third.csv", reordered)):
+    for file in (first, first, overlap, write(tmp_path, "third.csv", "\ufeff" + reordered)):
         import_file(home, file, str(mapping))
     counts = Counter(r["record_id"] for r in events(home))
     assert len(counts) == 5
@@ -123,7 +123,7 @@ def test_damaged_rows_go_to_the_rejects_with_their_place(home: Settings, tmp_pat
 def test_an_unclosed_quotation_mark_does_not_swallow_the_file(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.rows._MAX_ROW_BYTES", 500)
+    monkeypatch.setattr("ingestion.delimited._MAX_ROW_BYTES", 500)
     mapping = write(tmp_path, "m.toml", MAPPING)
     body = HEADER + '01.03.2026 10:00,d1,"buy,1,USD,,,\n' + ROWS * 20
     result = import_file(home, write(tmp_path, "f.csv", body), str(mapping))

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from ingestion.importer import ImportFailed, ImportOptions, ImportResult, import_file
+from ingestion.import_report import ImportResult
+from ingestion.import_sources import ImportOptions
+from ingestion.importer import ImportFailed, import_file
 from ingestion.mapping import load_mapping, spelling, spellings
 from lakehouse.apps import App, save_apps
 from lakehouse.settings import Settings

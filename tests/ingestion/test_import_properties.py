@@ -58,7 +58,7 @@ ROWS = st.builds(
     st.sampled_from(["1.50", "2", ""]),
     st.sampled_from(["buy", "sell"]),
 )
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
