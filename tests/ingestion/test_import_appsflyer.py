@@ -153,18 +153,15 @@ def test_every_column_of_the_reports_is_known(home: Settings) -> None:
 
 
 def test_header_spelling_column_order_and_byte_order_mark_change_no_id(home: Settings) -> None:
-    rows = [INSTALL, EVENT, EVENT, AD_REVENUE, TOUCH]
-    locker = report(rows, more=True, locker=True)
+    rows = [INSTALL, EVENT, EVENT]
     texts: list[str | bytes] = [
         report(rows, more=True),
-        locker,
+        gzip.compress(report(rows, more=True, locker=True).encode()),
         report(rows, titles=TITLES[::-1], more=True),
-        "\ufeff" + report(rows, more=True),
-        report(rows, more=True).replace("\n", "\r\n"),
-        gzip.compress(locker.encode()),
+        "\ufeff" + report(rows, more=True).replace("\n", "\r\n"),
     ]
     found = [record_ids(home, text) for text in texts]
-    assert len(set(found[0])) == 6
+    assert len(set(found[0])) == 4
     assert all(sorted(ids) == sorted(found[0]) for ids in found)
 
 
