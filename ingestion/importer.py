@@ -8,61 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from ingestion.frames import Request, encode_frame
+from ingestion.import_report import EXAMPLES, Example, ImportResult
+from ingestion.import_sources import FRAME_ROWS, PROGRESS_SECONDS, Chunk, ImportOptions, MappedFile, NativeFile
 from ingestion.landing import Lane
-from ingestion.mapping import NATIVE, MappingError, RowMapper, load_mapping
-from ingestion.reasons import Reject, Rejected, reject
-from ingestion.row_keys import Occurrences, repeated_digests, row_digest
-from ingestion.rows import BadRow, read_lines, read_rows
+from ingestion.mapping import NATIVE, MappingError
+from ingestion.reasons import Reject
+from ingestion.rows import Rows
 from ingestion.spool import Spool, SpoolFull, SpoolLocked
 from ingestion.validator import Checked, Sender, Validator
 from lakehouse.apps import load_apps
 from lakehouse.settings import Settings
 
 ROUTE: Final = "import"
-_CHUNK_ROWS: Final = 2_000
-_EXAMPLES: Final = 5
 _SEGMENT_SECONDS: Final = 5.0
+_LEAST_BACKLOG: Final = 64 * 1_048_576
 _LAND_SECONDS: Final = 3_600.0
-_PROGRESS_SECONDS: Final = 0.5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ImportFailed(Exception):  # noqa: N818 - reads as what happened
     """The file could not be imported; one sentence. What was accepted before stays, and importing again is safe."""
-
-
-@dataclass(slots=True)
-class ImportResult:
-    """What became of a file: `rows` = `accepted` + `rejected`; reasons by code, with the first few rejects."""
-
-    file: str
-    mapping: str
-    is_dry_run: bool
-    rows: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    examples: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """Records on their way to the validator, of one app."""
-
-    lines: list[bytes] = field(default_factory=list)
-    raws: list[bytes] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
 
 
 def import_file(
@@ -71,6 +44,7 @@ def import_file(
     mapping: str,
     *,
     dry_run: bool = False,
+    options: ImportOptions | None = None,
     progress: Callable[[str], None] = lambda text: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> ImportResult:
@@ -80,24 +54,40 @@ def import_file(
     the mapping is wrong, the file cannot be read, its app is not registered or another import runs on this home.
     """
     result = ImportResult(path.name, mapping, dry_run)
+    options = options or ImportOptions()
     try:
-        chunks = _native_chunks(settings, path) if mapping == NATIVE else _mapped_chunks(settings, path, mapping)
-        sink = _Counting() if dry_run else _Storing(settings)
+        if mapping == NATIVE:
+            source: NativeFile | MappedFile = NativeFile(settings, path)
+        else:
+            source = MappedFile(settings, path, mapping, options, result, progress)
         try:
-            _run(settings, chunks, sink, result, progress, clock)
+            chunks = source.chunks(count_occurrences=not dry_run)
+            sink = _Counting() if dry_run else _Storing(settings)
+            try:
+                _run(settings, source, chunks, sink, result, progress, clock)
+            finally:
+                sink.close()
         finally:
-            sink.close()
+            source.close()
     except (MappingError, SpoolLocked) as error:
         raise ImportFailed(str(error)) from None
+    except (EOFError, zlib.error):
+        raise ImportFailed(f"{path.name} cannot be read to its end: the compressed file is damaged.") from None
     except OSError as error:
         raise ImportFailed(f"{path.name} cannot be imported: {error.strerror or error}.") from error
-    progress(f"{result.accepted:,} accepted, {result.rejected:,} rejected")
+    progress(_counts(result))
     return result
+
+
+def _counts(result: ImportResult) -> str:
+    skipped = f", {result.skipped:,} skipped" if result.skipped else ""
+    return f"{result.accepted:,} accepted, {result.rejected:,} rejected{skipped}"
 
 
 def _run(
     settings: Settings,
-    chunks: Iterator[tuple[str, _Chunk]],
+    source: NativeFile | MappedFile,
+    chunks: Iterator[tuple[str, Chunk]],
     sink: _Counting | _Storing,
     result: ImportResult,
     progress: Callable[[str], None],
@@ -106,82 +96,100 @@ def _run(
     validator = Validator(settings)
     known = load_apps(settings).apps
     import_id = f"import-{hashlib.blake2b(result.file.encode(), digest_size=6).hexdigest()}"
-    reasons: Counter[str] = Counter()
+    tally = _Tally(result, source)
     told = time.monotonic()
-    for number, (app_id, chunk) in enumerate(chunks):
-        now = clock()
+    number = 0
+    for app_id, chunk in chunks:
         sender = Sender(known.keys() & {app_id}, known)
-        checked = validator.check(chunk.lines, sender, now, raws=chunk.raws, positions=chunk.positions)
-        checked.rejects = sorted([*checked.rejects, *chunk.rejects], key=lambda r: r.position)
-        size = sum(map(len, chunk.raws)) + sum(r.raw_length for r in chunk.rejects)
-        micros = (now - _EPOCH) // timedelta(microseconds=1)
-        sink.put(Request(app_id or None, ROUTE, "import", f"{import_id}-{number:x}", micros, size), checked)
-        result.accepted += checked.accepted
-        result.rejected += len(checked.rejects)
-        result.rows = result.accepted + result.rejected
-        reasons.update(r.code for r in checked.rejects)
-        room = _EXAMPLES - len(result.examples)
-        result.examples += [
-            {"position": r.position, "code": r.code, "field": r.field, "message": r.message}
-            for r in checked.rejects[: max(0, room)]
-        ]
-        if time.monotonic() - told > _PROGRESS_SECONDS:
+        for part in _parts(chunk):
+            now = clock()
+            checked = _check(validator, part, sender, now)
+            size = sum(len(chunk.raws[row]) for row in dict.fromkeys(part.rows)) + sum(
+                r.raw_length for r, _ in part.rejects
+            )
+            tally.add(part, checked)
+            micros = (now - _EPOCH) // timedelta(microseconds=1)
+            sink.put(Request(app_id or None, ROUTE, "import", f"{import_id}-{number:x}", micros, size), checked)
+            number += 1
+        if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()
-            progress(f"{result.rows:,} rows, {result.rejected:,} rejected")
-    result.reasons = dict(sorted(reasons.items()))
+            progress(f"{chunk.share:.0%} of the file, {result.rows:,} rows, {result.rejected:,} rejected")
+    tally.finish()
 
 
-def _mapped_chunks(settings: Settings, path: Path, name: str) -> Iterator[tuple[str, _Chunk]]:
-    mapping = load_mapping(name)
-    if mapping.app_id not in load_apps(settings).apps:
-        raise MappingError(f"app {mapping.app_id} is not registered; add it with `unmogrowp app`.")
-    mapper = RowMapper(mapping)
-    occurrences = Occurrences(frozenset())
-    if not mapping.record_id.columns:
-        rows = read_rows(path, mapping, mapper.columns)
-        occurrences = Occurrences(
-            repeated_digests(settings, (row_digest(row.values) for row in rows if not isinstance(row, BadRow)))
-        )
-    chunk = _Chunk()
-    for row in read_rows(path, mapping, mapper.columns):
-        try:
-            if isinstance(row, BadRow):
-                raise row.verdict
-            record_id = mapper.given_id(row.values) or occurrences.record_id(row_digest(row.values))
-            chunk.lines.append(mapper.to_record(row.values, record_id))
-            chunk.raws.append(row.raw)
-            chunk.positions.append(row.position)
-        except Rejected as verdict:
-            chunk.rejects.append(reject(row.position, row.raw, verdict))
-        if len(chunk.lines) + len(chunk.rejects) >= _CHUNK_ROWS:
-            yield mapping.app_id, chunk
-            chunk = _Chunk()
-    if chunk.lines or chunk.rejects:
-        yield mapping.app_id, chunk
+def _parts(chunk: Chunk) -> Iterator[Chunk]:
+    """The chunk in frames of bounded size; the records of a row stay together."""
+    start = 0
+    while True:
+        end = min(start + FRAME_ROWS, len(chunk.records))
+        while end < len(chunk.records) and chunk.rows[end] == chunk.rows[end - 1]:
+            end += 1
+        part = Chunk(
+            chunk.records[start:end], chunk.rows[start:end], chunk.labels[start:end], chunk.raws, chunk.positions,
+            chunk.lines, [] if start else chunk.rejects, 0 if start else chunk.skipped, chunk.share, chunk.source,
+        )  # fmt: skip
+        yield part
+        start = end
+        if start >= len(chunk.records):
+            return
 
 
-class _Envelope(msgspec.Struct):
-    app_id: str = ""
+def _check(validator: Validator, part: Chunk, sender: Sender, now: datetime) -> Checked:
+    """Check the records of a part; a row counts as a whole, so one refused record takes those beside it with it."""
+    rejected: dict[int, Reject] = {}
+    records, rows = part.records, part.rows
+    while True:
+        raws = [part.raws[row] for row in rows]
+        checked = validator.check(records, sender, now, raws=raws, positions=rows)
+        for refused in checked.rejects:
+            rejected.setdefault(refused.position, refused)
+        keep = [place for place, row in enumerate(rows) if row not in rejected]
+        if len(keep) == checked.accepted:
+            break
+        records, rows = [records[place] for place in keep], [rows[place] for place in keep]
+    for row, refused in rejected.items():
+        refused.position = part.positions[row]
+        refused.message = f"line {part.lines[row]}: {refused.message}"
+    rows_of = {refused.position: row for row, refused in rejected.items()}
+    part.labels = [label for label, row in zip(part.labels, part.rows, strict=True) if row not in rejected]
+    part.rows = [row for row in part.rows if row not in rejected]
+    early = [refused for refused, _ in part.rejects]
+    checked.rejects = sorted([*rejected.values(), *early], key=lambda r: r.position)
+    part.rejects = [(r, part.lines[rows_of[r.position]]) for r in rejected.values()] + part.rejects
+    return checked
 
 
-def _native_chunks(settings: Settings, path: Path) -> Iterator[tuple[str, _Chunk]]:
-    """Contract records by app; a record whose app cannot be read or is not registered goes to the app ""."""
-    decode = msgspec.json.Decoder(_Envelope).decode
-    known = load_apps(settings).apps
-    waiting: dict[str, _Chunk] = {}
-    for position, line in read_lines(path):
-        try:
-            app_id = decode(line).app_id
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            app_id = ""
-        app_id = app_id if app_id in known else ""
-        chunk = waiting.setdefault(app_id, _Chunk())
-        chunk.lines.append(line)
-        chunk.raws.append(line)
-        chunk.positions.append(position)
-        if len(chunk.lines) >= _CHUNK_ROWS:
-            yield app_id, waiting.pop(app_id)
-    yield from waiting.items()
+class _Tally:
+    """Counts into the result, and picks the examples."""
+
+    def __init__(self, result: ImportResult, source: NativeFile | MappedFile) -> None:
+        self._result, self._source = result, source
+        self._reasons: Counter[str] = Counter()
+        self._labels: Counter[str] = Counter()
+
+    def add(self, part: Chunk, checked: Checked) -> None:
+        result = self._result
+        accepted = len(set(part.rows))
+        result.accepted += accepted
+        result.rejected += len(checked.rejects)
+        result.skipped += part.skipped
+        result.rows += accepted + len(checked.rejects) + part.skipped
+        self._labels.update(part.labels)
+        for refused, line in part.rejects:
+            self._reasons[refused.code] += 1
+            if self._reasons[refused.code] <= EXAMPLES:
+                result.examples.append(self._example(refused, line, part.source))
+
+    def _example(self, refused: Reject, line: int, rows: Rows | None) -> Example:
+        column, value = self._source.blame(refused, rows)
+        message = refused.message.removeprefix(f"line {line}: ")
+        return Example(line, refused.position, refused.code, refused.field, column, value, message)
+
+    def finish(self) -> None:
+        result = self._result
+        result.reasons = dict(sorted(self._reasons.items()))
+        result.reports, result.records = self._source.told(self._labels)
+        result.examples.sort(key=lambda e: (e.code, e.position))
 
 
 class _Counting:
@@ -206,7 +214,7 @@ class _Storing:
             kind="import",
             segment_bytes=settings.ingest_segment_bytes,
             segment_seconds=_SEGMENT_SECONDS,
-            backlog_bytes=4 * settings.ingest_segment_bytes,
+            backlog_bytes=max(4 * settings.ingest_segment_bytes, _LEAST_BACKLOG),
             notify=self._notify,
             on_sealed=self._lane.enqueue,
         )

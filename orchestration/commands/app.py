@@ -16,6 +16,7 @@ from lakehouse.settings import load_settings
 @click.command("app")
 @click.argument("app_id")
 @click.option("--platform", type=click.Choice(PLATFORMS), help="Needed for a new app.")
+@click.option("--store-id", default="", help="Id in the app store, by which vendors call the app in their exports.")
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA zone of the app's calendar days.")
 @click.option("--currency", default="USD", show_default=True, help="ISO 4217 code.")
 @click.option("--implied-installs", is_flag=True, help="The app sends no installs: its first record counts as one.")
@@ -27,6 +28,7 @@ from lakehouse.settings import load_settings
 def command(
     app_id: str,
     platform: str | None,
+    store_id: str,
     time_zone: str,
     currency: str,
     implied_installs: bool,
@@ -50,6 +52,7 @@ def command(
             app = App(
                 app_id=app_id,
                 platform=platform,
+                store_id=store_id,
                 time_zone=time_zone,
                 currency=currency,
                 implied_installs=implied_installs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -18,16 +17,27 @@ from orchestration.progress import Steps
 @click.option(
     "--mapping", required=True, help="Name of a shipped mapping or path of a TOML file; `native` for records."
 )
+@click.option("--app", "app_id", default="", help="The app all rows belong to, whatever the file says.")
+@click.option("--time-zone", default="", help="IANA zone of times without an offset, whatever the mapping says.")
+@click.option(
+    "--one-export", is_flag=True, help="Parts of the file are one export: equal rows in them are rows of their own."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be accepted and why not; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def command(file: Path, mapping: str, dry_run: bool, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    file: Path, mapping: str, app_id: str, time_zone: str, one_export: bool, dry_run: bool, as_json: bool
+) -> None:
     """Import FILE (CSV, Parquet or NDJSON). Importing it again, or an overlapping file, adds nothing."""
+    from ingestion.import_sources import ImportOptions
     from ingestion.importer import ImportFailed, import_file
 
+    options = ImportOptions(app_id, time_zone, one_export)
     with Steps().step(f"Import {file.name}") as step:
         try:
-            result = import_file(load_settings(), file, mapping, dry_run=dry_run, progress=step.note)
+            result = import_file(load_settings(), file, mapping, dry_run=dry_run, options=options, progress=step.note)
         except ImportFailed as error:
             raise Failure(str(error)) from None
     if as_json:
-        click.echo(json.dumps(asdict(result), default=str))
+        click.echo(json.dumps(result.as_dict(), default=str))
+    elif dry_run or result.rejected:
+        click.echo("\n".join(result.lines()))

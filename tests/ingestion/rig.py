@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ingestion.import_report import ImportResult
+from ingestion.import_sources import ImportOptions, MappedFile
 from ingestion.server import Address, read_address, serve
 from lakehouse import engine
 from lakehouse.apps import App, new_write_key, save_apps
@@ -134,6 +136,16 @@ def query(settings: Settings, table: str, sql: str) -> list[dict[str, Any]]:
         connection.execute("create schema bronze")
         engine.create_view(connection, lake, f"bronze/{table}")
         return list(connection.sql(sql).to_arrow_table().to_pylist())
+
+
+def ids_of(settings: Settings, file: Path, mapping: str, **options: Any) -> list[str]:
+    """The record ids that an import of a file would give, in the order of its rows; stores nothing."""
+    source = MappedFile(settings, file, mapping, ImportOptions(**options), ImportResult("", "", True), lambda _: None)
+    try:
+        chunks = list(source.chunks(count_occurrences=True))
+    finally:
+        source.close()
+    return [json.loads(line)["record_id"] for _, chunk in chunks for line in chunk.records]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import msgspec
 from ingestion.bodies import MAX_RECORDS
 from ingestion.exact import MAX_DEPTH, MAX_PROPERTIES
 from ingestion.links import MAX_PARAMETERS
-from ingestion.mapping import MappingFile
+from ingestion.mapping import SHIPPED, MappingFile
 from ingestion.metrics import Metrics
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
 from ingestion.routes import LINKS, POST_ROUTES, POSTBACK_BYTES
@@ -58,3 +59,16 @@ def test_the_example_is_accepted(endpoint: Running) -> None:
 def test_the_mapping_of_the_page_is_a_mapping() -> None:
     text = PAGE.partition("which column is which field:\n\n")[2].partition("\nColumns that are not mapped")[0]
     assert msgspec.convert(tomllib.loads(text), MappingFile).record_id.columns == ("receipt_no",)
+
+
+def test_what_the_page_on_importing_says_of_mappings() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
+    example = page.rpartition("`given = true`.\n\n")[2]
+    file = msgspec.convert(tomllib.loads(textwrap.dedent(example)), MappingFile)
+    assert [rule.record_type for rule in file.rules()] == ["event", "session"]
+    table = page.partition("Everything a mapping may say:")[2].partition("With `[[records]]`")[0]
+    named = set(
+        re.findall(r"`\[*(\w+)(?:\.FIELD)?\]*`", "".join(re.findall(r"^\| (.+?) \|", table, flags=re.MULTILINE)))
+    )
+    assert named == {field.name for field in msgspec.structs.fields(MappingFile)}
+    assert {path.stem for path in SHIPPED.glob("*.toml")} <= set(re.findall(r"`(\w+)`", page))

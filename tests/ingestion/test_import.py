@@ -12,11 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from ingestion.importer import ImportFailed, import_file
 from lakehouse.apps import App, save_apps
 from lakehouse.settings import Settings
-from tests.ingestion.rig import APP, OTHER_APP, bronze, line, query, record, register_apps
+from orchestration.cli import cli
+from tests.ingestion.rig import APP, OTHER_APP, SALT, bronze, line, query, record, register_apps
 
 MAPPING = """
 format = "csv"
@@ -82,7 +84,7 @@ def test_the_same_file_again_and_an_overlapping_one_add_no_id(home: Settings, tm
     more = "02.03.2026 10:00,d9,buy,1,USD,no,1,\n"
     overlap = write(tmp_path, "second.csv", HEADER + "".join(ROWS.splitlines(keepends=True)[1:]) + more)
     reordered = "device,when,what,amount,unit,lat,pieces,note\nd2,01.03.2026 11:00,look,,,,,\n"
-    for file in (first, first, overlap, write(tmp_path, "third.csv", reordered)):
+    for file in (first, first, overlap, write(tmp_path, "third.csv", "\ufeff" + reordered)):
         import_file(home, file, str(mapping))
     counts = Counter(r["record_id"] for r in events(home))
     assert len(counts) == 5
@@ -121,7 +123,7 @@ def test_damaged_rows_go_to_the_rejects_with_their_place(home: Settings, tmp_pat
 def test_an_unclosed_quotation_mark_does_not_swallow_the_file(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.rows._MAX_ROW_BYTES", 500)
+    monkeypatch.setattr("ingestion.delimited._MAX_ROW_BYTES", 500)
     mapping = write(tmp_path, "m.toml", MAPPING)
     body = HEADER + '01.03.2026 10:00,d1,"buy,1,USD,,,\n' + ROWS * 20
     result = import_file(home, write(tmp_path, "f.csv", body), str(mapping))
@@ -135,7 +137,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(home: Settings, tmp
     told: list[str] = []
     dry = import_file(home, file, str(mapping), dry_run=True, progress=told.append)
     assert (dry.rows, dry.accepted, dry.rejected, dry.reasons) == (5, 4, 1, {"invalid_row": 1})
-    assert (dry.examples[0]["position"], dry.examples[0]["code"]) == (4, "invalid_row")
+    assert (dry.examples[0].position, dry.examples[0].code) == (4, "invalid_row")
     assert told[-1] == "4 accepted, 1 rejected"
     assert not Path(home.lake).exists()
     assert not home.spool_dir.exists()
@@ -237,10 +239,133 @@ def test_the_purchases_of_cdnow(home: Settings) -> None:
     }
 
 
+RICH = """
+format = "csv"
+delimiter = ";"
+decimal = ","
+zone = "Europe/Berlin"
+app_id = "game.ios"
+only = [{ column = "status", is_not = ["test"] }]
+[[records]]
+record_type = "event"
+report = "orders"
+when = [{ column = "kind", is = ["order", "refund"] }]
+constants = { environment = "production" }
+record_id = { columns = ["no"] }
+[records.fields]
+event_name = { columns = ["kind"], values = { order = "purchase" }, otherwise = "other" }
+user_id = ["customer", "mail"]
+country = { columns = ["land"], pattern = "[A-Z]{2}" }
+quantity = "pieces"
+[records.times]
+event_at = { column = "day", format = "%d.%m.%Y", time_of_day = "08:30" }
+[records.amounts]
+revenue = [{ amount = "euro", currency_is = "EUR" }, { amount = "money", currency = "unit" }]
+[[records]]
+record_type = "session"
+when = [{ column = "kind", is = ["visit"] }]
+fields = { install_id = "customer" }
+record_id = { columns = ["no"] }
+[[records]]
+record_type = "consent"
+also = true
+properties = []
+when = [{ column = "gdpr", given = true }]
+fields = { user_id = ["customer", "mail"], is_gdpr_subject = "gdpr" }
+record_id = { columns = ["no", "kind"] }
+"""
+RICH_ROWS = """no;kind;customer;mail;land;pieces;day;euro;money;unit;gdpr;status
+1;order;;a@b.test;DE;2;01.07.2026;1.234,50;;;yes;
+2;Refund;c2;;Deutschland;;01.12.2026;;-3,5;USD;;ok
+3;visit;c2;;;;;;;;;
+4;order;c3;;;;01.07.2026;1.5;;;;
+5;order;c4;;;;01.07.2026;9;;;;test
+6;dance;c5;;;;;;;;;
+"""
+
+
+def test_a_mapping_translates_picks_filters_and_makes_several_records(home: Settings, tmp_path: Path) -> None:
+    mapping = str(write(tmp_path, "m.toml", RICH))
+    clock = {"clock": lambda: datetime(2026, 12, 2, tzinfo=UTC)}
+    result = import_file(home, write(tmp_path, "f.csv", RICH_ROWS), mapping, **clock)
+    assert (result.rows, result.accepted, result.rejected, result.skipped) == (6, 3, 2, 1)
+    # 1.5 is no number where the comma is the point: 1.500 would be fifteen hundred.
+    assert result.reasons == {"invalid_row": 1, "wrong_type": 1}
+    assert result.reports == {"orders": 2, "session": 1}
+    rows = {row["record_id"]: row for row in bronze(home, "bronze_app_events")}
+    assert sorted(rows) == ["1", "2", "3"]
+    order, refund = rows["1"], rows["2"]
+    assert (order["event_name"], order["user_id"], order["country"]) == ("purchase", "a@b.test", "DE")
+    assert (order["quantity"], order["revenue_micros"], order["currency"]) == (2, 1_234_500_000, "EUR")
+    assert order["event_at"] == datetime(2026, 7, 1, 6, 30, tzinfo=UTC)
+    assert (refund["event_name"], refund["user_id"], refund["country"]) == ("other", "c2", None)
+    assert (refund["revenue_micros"], refund["currency"]) == (-3_500_000, "USD")
+    assert refund["event_at"] == datetime(2026, 12, 1, 7, 30, tzinfo=UTC)
+    assert json.loads(refund["properties"])["land"] == "Deutschland", "what a pattern refuses is kept"
+    (consent,) = bronze(home, "bronze_consents")
+    assert (consent["record_id"], consent["is_gdpr_subject"], consent["properties"]) == ("1|order", True, None)
+
+
+def test_the_command_tells_what_would_happen(home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMOGROWP_HOME", str(home.home))
+    monkeypatch.setenv("UNMOGROWP_SALT", SALT)
+    mapping = str(write(tmp_path, "m.toml", MAPPING))
+    file = str(write(tmp_path, "f.csv", HEADER + ROWS + "01.03.2026 10:00,d1,buy,four,USD,,,\nbad\n"))
+    told = CliRunner().invoke(cli, ["import", file, "--mapping", mapping, "--dry-run"])
+    assert told.exit_code == 0
+    lines = told.stdout.splitlines()
+    assert lines[0] == "f.csv: 6 rows, 4 would be accepted, 2 rejected"
+    assert "records: 4 event" in lines
+    assert "    line 6, column amount, value 'four': revenue is not a decimal number" in lines
+    assert "columns the mapping does not know, kept in properties: note" in lines
+    as_json = CliRunner().invoke(cli, ["import", file, "--mapping", mapping, "--dry-run", "--json"])
+    found = json.loads(as_json.stdout)
+    assert (found["rows"], found["is_dry_run"], found["records"]) == (6, True, {"event": 4})
+    first = found["examples"][1]
+    assert (first["line"], first["column"], first["value"], first["code"]) == (6, "amount", "four", "wrong_type")
+    assert not Path(home.lake).exists()
+    failed = CliRunner().invoke(cli, ["import", file, "--mapping", "nothing"])
+    assert (failed.exit_code, "there is no mapping nothing" in failed.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("[records.fields]", "[records.felds]"), "Object contains unknown field `felds`"),
+        (('is_not = ["test"]', "given = true, is = []"), "the condition on status needs one of"),
+        (('record_type = "session"', 'record_type = "dance"'), "records 2: dance is not a record type"),
+        (('pattern = "[A-Z]{2}"', 'pattern = "[A-Z"'), "fields.country.pattern"),
+        (('otherwise = "other"', 'otherwise = "other", colour = 1'), "Object contains unknown field `colour`"),
+        (
+            ('currency_is = "EUR"', 'currency_is = "EUR", currency = "unit"'),
+            "amounts.revenue needs `amount`",
+        ),
+        (('quantity = "pieces"', 'event_at = "day"'), "event_at is mapped twice"),
+        (('quantity = "pieces"', "quantity = []"), "fields.quantity names no column"),
+        (('zone = "Europe/Berlin"', 'zone = "Mars"'), "No time zone found with key Mars"),
+        (('app_id = "game.ios"', 'app_id = "game.ios"\napp_column = "no"'), "one of `app_id` and `app_column`"),
+        (('app_id = "game.ios"', ""), "say which app with `--app`"),
+        (('format = "%d.%m.%Y"', 'format = "%Q"'), "event_at: Invalid Input Error"),
+        (('"%d.%m.%Y"', '"%d.%m.%Y", unit = "s"'), "times.event_at has either `format` or `unit`"),
+        (('columns = ["no", "kind"]', 'key = ["no"], columns = ["no"]'), "record_id has either `columns` or `key`"),
+        (('decimal = ","', 'decimal = ","\nrecord_type = "event"'), "it needs either `record_type` or `[[records]]`"),
+        (('decimal = ","', 'decimal = ","\nrequired = ["colour"]'), "required: there is no field colour"),
+    ],
+)
+def test_a_mapping_of_several_records_that_is_wrong_names_the_key(
+    home: Settings, tmp_path: Path, change: tuple[str, str], sentence: str
+) -> None:
+    assert change[0] in RICH
+    mapping = str(write(tmp_path, "m.toml", RICH.replace(*change, 1)))
+    with pytest.raises(ImportFailed, match=r"\.$") as failure:
+        import_file(home, write(tmp_path, "f.csv", RICH_ROWS), mapping, dry_run=True)
+    assert sentence in str(failure.value)
+
+
 @pytest.mark.parametrize(
     ("mapping", "content", "sentence"),
     [
-        ("nothing", "", "there is no mapping nothing; shipped are native, cdnow."),
+        ("nothing", "", "there is no mapping nothing; shipped are native, adjust, appsflyer, cdnow."),
         ("m.toml", "format =", "mapping m.toml is wrong"),
         ("m.toml", MAPPING + "[constants]\ncolour = 1", "event has no field colour"),
         ("m.toml", MAPPING.replace('"csv"', '"xls"'), "Invalid enum value 'xls'"),
