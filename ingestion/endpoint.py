@@ -1,7 +1,8 @@
-"""The HTTP endpoint as an RSGI application: routes, authentication, limits, and the wait for durability.
+"""The HTTP endpoint as an RSGI application: routes, the order of checks, and the wait for durability.
 
-The order of every writing request: read the body within bounds, know the key, check the records, append one frame to
-the spool, and answer only when that frame is on disk. What is right or wrong about a record is `ingestion.validator`.
+The order of every writing request: who asks (`ingestion.gate`), read the body within bounds of size, time and memory,
+know the key, check the records, append one frame to the spool, and answer only when that frame is on disk. What is
+right or wrong about a record is `ingestion.validator`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -17,11 +20,15 @@ from typing import Any, Final
 
 from granian.rsgi import ProtocolClosed
 
-from ingestion import answers, bodies
+from ingestion import answers, bodies, origins
 from ingestion.access import Denied, key_of
 from ingestion.answers import Answer
+from ingestion.disk import DiskGuard
 from ingestion.frames import Request, encode_frame
+from ingestion.gate import Caller, Gate
 from ingestion.intake import EVENTS, SEGMENT_ROUTES, Incoming, Intake
+from ingestion.limits import Budget, Hold, MemoryFull, RateLimited
+from ingestion.logs import place_of
 from ingestion.metrics import Metrics
 from ingestion.openapi import openapi_page
 from ingestion.spool import Spool, SpoolFull
@@ -33,7 +40,12 @@ log: Final = logging.getLogger("ingestion.endpoint")
 SOURCE_HEADER: Final = "x-event-source"
 # In the metrics only: the sender went away before its request was complete.
 CLOSED: Final = 499
-_IN_FLIGHT_BYTES: Final = 256 * 1024 * 1024
+# Bodies up to this size are read in one call and held as announced; larger ones are held as they come, so that a slow
+# sender cannot keep memory from others by announcing much.
+_READ_AT_ONCE: Final = 256 * 1024
+# Part of the memory that requests may use of which only the body can say whose they are.
+_KEYLESS_SHARE: Final = 8
+_REQUEST_ID: Final = re.compile(r"^[A-Za-z0-9._:-]{8,128}$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -60,12 +72,16 @@ class Endpoint:
         clock: Callable[[], datetime],
     ) -> None:
         self._settings, self._spool, self._metrics, self._clock = settings, spool, metrics, clock
-        self._intake = Intake(settings)
-        self._in_flight_bytes = 0
+        self._gate = Gate(settings)
+        self._intake = Intake(settings, self._gate)
+        self._disk = DiskGuard(spool.folder, settings.ingest_disk_reserve_bytes)
+        self.memory = Budget(settings.ingest_memory_bytes)
+        self._keyless_memory = Budget(settings.ingest_memory_bytes // _KEYLESS_SHARE)
         self.in_flight = 0
         self.is_draining = False
         prefix = secrets.token_hex(6)
         self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
+        metrics.watch_requests(self.memory, lambda: self.in_flight, self._disk)
         self._pages: dict[str, Callable[[], Answer]] = {
             "/healthz": lambda: answers.json_answer(200, {"alive": True}),
             "/readyz": self._readyz,
@@ -77,36 +93,60 @@ class Endpoint:
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
         route = scope.path if scope.path in self._routes else "other"
+        request_id, started = next(self._request_ids), time.perf_counter()
         self.in_flight += 1
         try:
-            answer = await self._answer(scope, proto, route)
+            answer = await self._answer(scope, proto, route, request_id)
         except _Refused as refused:
             answer = refused.answer
+        except RateLimited as limited:
+            self._metrics.rate_limited.labels(limited.kind).inc()
+            answer = answers.refusal("rate_limited", retry_after=str(math.ceil(limited.seconds)))
         except (_CutOffError, ProtocolClosed):
             self._metrics.answered(route, CLOSED)  # nobody is there to be answered
             return
-        except Exception:
-            log.exception("%s failed", route)  # a fault of ours; the sender may try again
+        except Exception as error:
+            # A fault of ours; the sender may try again. The message of the error may quote a record, so only the place.
+            log.error("%s failed: %s", route, place_of(error), extra={"request_id": request_id})
             answer = answers.refusal("unavailable")
         finally:
             self.in_flight -= 1
         self._metrics.answered(route, answer.status)
+        self._finish(scope, answer, request_id)
         proto.response_bytes(answer.status, answer.headers, answer.body)
+        if self._settings.ingest_log_requests:
+            told = {"request_id": request_id, "route": route, "method": scope.method, "status": answer.status}
+            log.info("answered", extra=told | {"milliseconds": round(1_000 * (time.perf_counter() - started), 1)})
 
-    async def _answer(self, scope: Any, proto: Any, route: str) -> Answer:
+    def _finish(self, scope: Any, answer: Answer, request_id: str) -> None:
+        """Headers of every answer. The sender's own request id comes back if it is sane; the lake keeps ours."""
+        theirs = scope.headers.get("x-request-id")
+        answer.headers.append(("x-request-id", theirs if theirs and _REQUEST_ID.match(theirs) else request_id))
+        origin = scope.headers.get("origin")
+        if scope.method == "POST" and self._gate.knows_origin(origin):
+            answer.headers += origins.answer_headers(origin)
+        if self.is_draining:
+            answer.headers.append(("connection", "close"))
+
+    async def _answer(self, scope: Any, proto: Any, route: str, request_id: str) -> Answer:
+        caller = self._gate.arrive(scope.client, scope.headers)
         if route == "other":
             return answers.refusal("not_found")
         if route in self._pages:
             if scope.method not in ("GET", "HEAD"):
                 return answers.refusal("method_not_allowed", allow="GET, HEAD")
             return self._pages[route]()
+        if scope.method == "OPTIONS" and caller.origin is not None:
+            if self._gate.knows_origin(caller.origin):
+                return origins.preflight_answer(caller.origin)
+            return answers.refusal("origin_forbidden")
         if scope.method != "POST":
             return answers.refusal("method_not_allowed", allow="POST")
-        if self.is_draining:
+        if self.is_draining or self._disk.is_low:
             return answers.refusal("unavailable")
-        return await self._post(scope, proto, route)
+        return await self._post(scope, proto, route, caller, request_id)
 
-    async def _post(self, scope: Any, proto: Any, route: str) -> Answer:
+    async def _post(self, scope: Any, proto: Any, route: str, caller: Caller, request_id: str) -> Answer:
         headers = scope.headers
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         encoding = headers.get("content-encoding", "").strip().lower() or "identity"
@@ -115,42 +155,48 @@ class Endpoint:
         if encoding not in bodies.ENCODINGS:
             return answers.refusal("unsupported_encoding", accept_encoding="gzip, zstd")
         key = key_of(headers.get("authorization"), headers.get("x-write-key"))
-        length = _length(headers.get("content-length"))
-        if self._in_flight_bytes + (length or 0) > _IN_FLIGHT_BYTES:
-            return answers.refusal("backlog")
-        self._in_flight_bytes += length or 0
+        is_keyless = key is None and route in SEGMENT_ROUTES
         try:
-            now = self._clock()
-            app = None if key is None and route in SEGMENT_ROUTES else self._intake.app_of(key, route, now)
-            body = await self._read(proto, length)
-            is_device = headers.get(SOURCE_HEADER, "").strip().lower() == "sdk"
-            device = (_address(scope.client), headers.get("user-agent")) if is_device else (None, None)
-            source = "segment" if route in SEGMENT_ROUTES else "sdk" if is_device else "s2s"
-            return await self._take(Incoming(route, body, encoding, content_type, *device), app, source)
+            app = None if is_keyless else self._intake.app_of(key, route, self._clock(), caller)
+            with Hold(self._keyless_memory if is_keyless else self.memory) as hold:
+                async with asyncio.timeout(self._settings.ingest_body_seconds):
+                    body = await self._read(proto, _length(headers.get("content-length")), hold, is_keyless)
+                is_device = headers.get(SOURCE_HEADER, "").strip().lower() == "sdk"
+                address, agent = (str(caller.address), headers.get("user-agent")) if is_device else (None, None)
+                source = "segment" if route in SEGMENT_ROUTES else "sdk" if is_device else "s2s"
+                incoming = Incoming(route, body, encoding, content_type, address, agent, caller)
+                return await self._take(incoming, app, source, request_id, hold)
         except Denied as denied:
             return answers.refusal(denied.code)
+        except MemoryFull:
+            return answers.refusal("busy", connection="close")
+        except TimeoutError:
+            return answers.refusal("body_too_slow", connection="close")
         except bodies.TooLarge as error:
             return answers.refusal(error.code, connection="close")
-        finally:
-            self._in_flight_bytes -= length or 0
 
-    async def _take(self, incoming: Incoming, app: App | None, source: str) -> Answer:
+    async def _take(self, incoming: Incoming, app: App | None, source: str, request_id: str, hold: Hold) -> Answer:
         """Check the records, wait until they are on disk, and say what became of them."""
         started, now = time.perf_counter(), self._clock()
         taken = self._intake.take(incoming, app, now)
-        route, checked, request_id = incoming.route, taken.checked, next(self._request_ids)
+        route, checked = incoming.route, taken.checked
         micros = (now - _EPOCH) // _MICROSECOND
         request = Request(taken.app.app_id, route, source, request_id, micros, taken.body_bytes)
-        await self._store(encode_frame(request, checked))
+        frame = encode_frame(request, checked)
+        hold.add(len(frame))
+        await self._store(frame)
         self._metrics.count(route, checked.accepted, checked.rejects, taken.body_bytes)
         self._metrics.ack_seconds.observe(time.perf_counter() - started)
         answer = answers.segment_answer if route in SEGMENT_ROUTES else answers.result_answer
         return answer(checked.accepted, checked.rejects, request_id, unreadable=taken.is_unreadable)
 
-    async def _read(self, proto: Any, length: int | None) -> bytes:
+    async def _read(self, proto: Any, length: int | None, hold: Hold, is_keyless: bool) -> bytes:
         """The body as sent; one beyond the limit is read before it is refused, so that its sender hears."""
         limit = self._settings.ingest_max_body_bytes
-        if length is not None and length <= limit:
+        if is_keyless:
+            limit = min(limit, bodies.KEYLESS_BYTES)
+        if length is not None and length <= min(limit, _READ_AT_ONCE):
+            hold.add(length)
             body: bytes = await proto()
             return body
         if length is not None and length > 4 * limit:
@@ -162,12 +208,13 @@ class Endpoint:
             empty = 0 if part else empty + 1
             size += len(part)
             if size <= limit:
+                hold.add(len(part))
                 parts.append(bytes(part))
             elif size > 4 * limit:
                 break
         if size > limit:
             raise bodies.TooLarge("body_too_large")
-        if empty > 1:
+        if empty > 1 or (length is not None and size < length):
             raise _CutOffError
         return b"".join(parts)
 
@@ -183,7 +230,13 @@ class Endpoint:
             raise _Refused(answers.refusal("unavailable")) from None
 
     def _readyz(self) -> Answer:
-        reason = "draining" if self.is_draining else "the spool cannot be written" if self._spool.error else None
+        reason = None
+        if self.is_draining:
+            reason = "draining"
+        elif self._spool.error:
+            reason = "the spool cannot be written"
+        elif self._disk.is_low:
+            reason = "the disk is nearly full"
         return answers.json_answer(503 if reason else 200, {"ready": reason is None, "reason": reason})
 
 
@@ -199,11 +252,6 @@ def settle(loop: asyncio.AbstractEventLoop, futures: list[Any], error: OSError |
                     future.set_exception(error)
 
     loop.call_soon_threadsafe(wake)
-
-
-def _address(client: str) -> str:
-    """The address of a peer `address:port`."""
-    return client.rpartition(":")[0].strip("[]")
 
 
 def _length(text: str | None) -> int | None:

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from ingestion import bodies, segment
-from ingestion.access import Denied, Keys
+from ingestion.access import Denied
+from ingestion.gate import ANYBODY, Caller, Gate
 from ingestion.reasons import Rejected, reject
 from ingestion.validator import Checked, Sender, Validator
 from lakehouse.apps import App
@@ -31,6 +32,7 @@ class Incoming:
     content_type: str
     address: str | None = None
     user_agent: str | None = None
+    caller: Caller = ANYBODY
 
 
 @dataclass(slots=True)
@@ -44,16 +46,16 @@ class Taken:
 
 
 class Intake:
-    """Keys, mapping and validator of one endpoint."""
+    """Gate, mapping and validator of one endpoint."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, gate: Gate) -> None:
         self._limit = settings.ingest_max_body_bytes
         self._validator = Validator(settings)
-        self._keys = Keys(settings)
+        self._gate = gate
 
-    def app_of(self, key: str | None, route: str, now: datetime) -> App:
-        """The app of a write key; Denied if it may not use the route."""
-        return self._keys.app_of(key, "segment" if route in SEGMENT_ROUTES else "events", now)
+    def app_of(self, key: str | None, route: str, now: datetime, caller: Caller) -> App:
+        """The app of a write key; Denied if it may not use the route, RateLimited if it is used too often."""
+        return self._gate.app_of(key, "segment" if route in SEGMENT_ROUTES else "events", now, caller)
 
     def take(self, incoming: Incoming, app: App | None, now: datetime) -> Taken:
         """Check the records of a body. `app` is None when only the body can hold the key, as Segment's may.
@@ -61,21 +63,23 @@ class Intake:
         Denied if it does not, bodies.TooLarge if the body is beyond a limit.
         """
         text = incoming.body
+        limit = self._limit if app is not None else min(self._limit, bodies.KEYLESS_BYTES)
         try:
-            text = bodies.inflate(incoming.body, incoming.encoding, self._limit)
+            text = bodies.inflate(incoming.body, incoming.encoding, limit)
             if incoming.route in SEGMENT_ROUTES:
-                return self._segment(text, incoming.route, app, now)
+                return self._segment(text, incoming, app, now)
             assert app is not None
             lines = bodies.split(text, incoming.content_type)
-            sender = Sender({app.app_id}, self._keys.registry.apps, incoming.address, incoming.user_agent)
+            sender = Sender({app.app_id}, self._gate.registry.apps, incoming.address, incoming.user_agent)
             return Taken(app, self._validator.check(lines, sender, now), len(text))
         except Rejected as verdict:
             if app is None:
                 raise Denied("unauthorized") from None
             return Taken(app, Checked(rejects=[reject(0, incoming.body, verdict)]), len(text), is_unreadable=True)
 
-    def _segment(self, text: bytes, route: str, app: App | None, now: datetime) -> Taken:
+    def _segment(self, text: bytes, incoming: Incoming, app: App | None, now: datetime) -> Taken:
         envelope: segment.Envelope | None = None
+        route = incoming.route
         calls, route_type = [text], None
         if route in SEGMENT_BATCHES:
             envelope = segment.read_envelope(text)
@@ -84,7 +88,7 @@ class Intake:
             route_type = route.rpartition("/")[2]
         if app is None:
             key = segment.write_key_of(text) if envelope is None else envelope.write_key
-            app = self.app_of(key if isinstance(key, str) else None, route, now)
+            app = self.app_of(key if isinstance(key, str) else None, route, now, incoming.caller)
         lines, raws, positions, rejects = [], [], [], []
         for position, call in enumerate(calls):
             try:

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion import tables
 from ingestion.frames import Damage, Frame, Request, read_frames
@@ -31,15 +32,24 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
 # Told after each landing: batch, rows by table, seconds it took.
 Landed = Callable[[int, dict[str, int], float], None]
+# Told after each commit: table, data files (one per partition; a batch is too small for a second), seconds it took.
+Committed = Callable[[str, int, float], None]
 
 
 class Lane:
     """One thread that lands the sealed segments of one spool."""
 
-    def __init__(self, settings: Settings, *, on_landed: Landed = lambda *_: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_landed: Landed = lambda *_: None,
+        on_committed: Committed = lambda *_: None,
+        on_failed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._lake = Lake(settings.lake, settings.storage_options)
         self._settings = settings
-        self._on_landed = on_landed
+        self._on_landed, self._on_committed, self._on_failed = on_landed, on_committed, on_failed
         self._queue: SimpleQueue[int | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
@@ -84,6 +94,7 @@ class Lane:
                     # The named boundary: whatever went wrong, the segment is kept and tried again.
                     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self.failures)
                     self.failures += 1
+                    self._on_failed()
                     log.exception("batch %d did not land; next try in %.1f s", batch, pause)
                     self._stopping.wait(pause)
                 else:
@@ -105,7 +116,8 @@ class Lane:
         for table, rows in self._rows(frames, batch):
             dates = tables.event_dates(rows)
             metadata = {EVENT_DATES: dates} if dates else None
-            self._lake.append_once(
+            began = time.perf_counter()
+            is_new = self._lake.append_once(
                 table,
                 rows,
                 writer=self.spool.writer,
@@ -113,6 +125,8 @@ class Lane:
                 metadata=metadata,
                 distinct=[name for name in tables.DISTINCT if name in rows.column_names],
             )
+            files = len(pc.unique(rows.column("ingest_date"))) if is_new else 0
+            self._on_committed(table, files, time.perf_counter() - began)
             counts[table] = rows.num_rows
         self.spool.landed(batch)
         self._on_landed(batch, counts, time.perf_counter() - started)

@@ -6,10 +6,15 @@ the registry is the endpoint's work.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import hmac
 import os
+import re
 import secrets
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -31,6 +36,9 @@ from lakehouse.currencies import CURRENCIES
 from lakehouse.settings import SettingError, Settings
 
 APPS_FILE: Final = "apps.toml"
+_LOCK_FILE: Final = ".apps.lock"
+# Scheme, host and port as browsers send them; no wildcard, as a write key in a page is public.
+_ORIGIN: Final = re.compile(r"^https?://[a-z0-9.-]+(:\d{1,5})?$")
 SCOPES: Final = ("events", "segment", "link", "skan", "cost")
 
 
@@ -67,7 +75,19 @@ class App(BaseModel):
     currency: str = "USD"
     # True for apps that send no install records: the first record of an install id is taken as its install.
     implied_installs: bool = False
+    # Web pages that may send for the app, like https://shop.example; without any, browsers are refused.
+    origins: tuple[str, ...] = ()
     write_keys: tuple[WriteKey, ...] = ()
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.match(origin):
+                raise ValueError(
+                    f"{origin} is not an origin: give scheme and host in lower case, like https://a.example"
+                )
+        return value
 
     @model_validator(mode="after")
     def _known_values(self) -> Self:
@@ -90,17 +110,20 @@ class AppRegistry:
         if len(self.apps) != len(apps):
             raise SettingError(f"{APPS_FILE} is wrong: an app_id stands there twice.")
         self._keys = {key.sha256: (app, key) for app in apps for key in app.write_keys}
+        self.origins = frozenset(origin for app in apps for origin in app.origins)
 
     def find(self, key: str) -> tuple[App, WriteKey] | None:
-        """The app and the stored form of a key, whatever its scope and expiry; None if the key is unknown."""
-        return self._keys.get(hash_key(key))
+        """The app and the stored form of a key, whatever its scope and expiry; None if the key is unknown.
+
+        The look-up goes by the hash, so its time tells nothing about the key; the comparison is constant in time.
+        """
+        digest = hash_key(key)
+        found = self._keys.get(digest)
+        return found if found is not None and hmac.compare_digest(found[1].sha256, digest) else None
 
     def authenticate(self, key: str, scope: str, at: datetime) -> App | None:
-        """The app a key may write to on routes of `scope`; None if the key is unknown, expired or of another scope.
-
-        The look-up goes by the hash, so its time tells nothing about the key.
-        """
-        found = self._keys.get(hash_key(key))
+        """The app a key may write to on routes of `scope`; None if the key is unknown, expired or of another scope."""
+        found = self.find(key)
         return found[0] if found is not None and found[1].allows(scope, at) else None
 
 
@@ -108,10 +131,24 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def new_write_key(name: str, scopes: tuple[str, ...] = SCOPES) -> tuple[str, WriteKey]:
+def new_write_key(
+    name: str, scopes: tuple[str, ...] = SCOPES, expires_at: datetime | None = None
+) -> tuple[str, WriteKey]:
     """A fresh key, in clear and as it is stored."""
     key = secrets.token_urlsafe(32)
-    return key, WriteKey(name=name, sha256=hash_key(key), scopes=scopes)
+    return key, WriteKey(name=name, sha256=hash_key(key), scopes=scopes, expires_at=expires_at)
+
+
+@contextmanager
+def changing_apps(settings: Settings) -> Iterator[None]:
+    """Hold the right to read, change and save `apps.toml`, so that two commands lose no key of each other."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(settings.home / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def load_apps(settings: Settings) -> AppRegistry:
