@@ -65,7 +65,7 @@ class Keys:
     def grant_of(self, key: str | None, scope: str, at: datetime) -> Grant:
         """What a key stands for; Denied when it may not. No key is kept in clear, here or anywhere."""
         found = self.registry.find(key) if key else None
-        if found is None or (found[1].expires_at is not None and at >= found[1].expires_at):
+        if found is None or found[1].is_expired(at):
             raise Denied("unauthorized")
         if not found[1].allows(scope, at):
             raise Denied("forbidden")

@@ -59,8 +59,16 @@ class WriteKey(BaseModel):
             raise ValueError(f"unknown scope {unknown[0]}; known are {', '.join(SCOPES)}")
         return value
 
+    @property
+    def key_id(self) -> str:
+        """What a person calls the key by when its name is not unique: the first characters of its hash."""
+        return self.sha256[:12]
+
+    def is_expired(self, at: datetime) -> bool:
+        return self.expires_at is not None and at >= self.expires_at
+
     def allows(self, scope: str, at: datetime) -> bool:
-        return scope in self.scopes and (self.expires_at is None or at < self.expires_at)
+        return scope in self.scopes and not self.is_expired(at)
 
 
 class App(BaseModel):
