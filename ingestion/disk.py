@@ -15,7 +15,7 @@ _LOOK_AGAIN_SECONDS: Final = 0.25
 
 
 class DiskGuard:
-    """Free bytes of a folder's disk, looked at a few times a second."""
+    """Free bytes of a folder's disk: looked at a few times a second, counted down in between."""
 
     def __init__(self, folder: Path, reserve: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """`reserve` bytes are kept free; 0 lets the disk fill up."""
@@ -35,6 +35,10 @@ class DiskGuard:
         if now - self._looked >= _LOOK_AGAIN_SECONDS:
             self._looked, self._free = now, self._look()
         return self._free
+
+    def take(self, size: int) -> None:
+        """Count bytes that are about to be written, so that a fast sender does not outrun the next look."""
+        self._free -= size
 
     def _look(self) -> int:
         status = os.statvfs(self._folder)

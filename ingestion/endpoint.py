@@ -219,6 +219,9 @@ class Endpoint:
         return b"".join(parts)
 
     async def _store(self, frame: bytes) -> None:
+        if self._disk.is_low:
+            raise _Refused(answers.refusal("unavailable"))
+        self._disk.take(len(frame))
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             self._spool.append(frame, future)

@@ -125,7 +125,11 @@ def test_a_full_lake_disk_keeps_requests_in_the_spool(small_disk: Mount, tmp_pat
 def test_the_guard_looks_again(tmp_path: Path) -> None:
     now = [0.0]
     guard = DiskGuard(tmp_path, 1 << 60, monotonic=lambda: now[0])
+    free = guard.free
     assert guard.is_low
+    guard.take(free - 5)
+    assert guard.free == 5
+    now[0] += 1
+    assert guard.free > 5
     assert not DiskGuard(tmp_path, 0).is_low
     assert not DiskGuard(tmp_path, 1).is_low
-    assert guard.free > 0

@@ -121,9 +121,9 @@ def test_commands_at_the_same_time_lose_no_key(app: Invoke, tmp_path: Path) -> N
         arguments = [sys.executable, "-c", code, "add", "a", "--key-name", f"k{number}"]
         return subprocess.run(arguments, env=environment, capture_output=True, check=False).returncode
 
-    with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(add, range(6))) == [0] * 6
-    assert sorted(row["key"] for row in listed(app)) == ["default", *(f"k{n}" for n in range(6))]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(add, range(4))) == [0] * 4
+    assert sorted(row["key"] for row in listed(app)) == ["default", *(f"k{n}" for n in range(4))]
 
 
 def test_a_running_endpoint_follows(app: Invoke, tmp_path: Path) -> None:
