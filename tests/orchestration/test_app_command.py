@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from lakehouse.apps import load_apps
+from lakehouse.apps import changing_apps, load_apps, new_write_key, save_apps
 from lakehouse.settings import load_settings
 from orchestration.cli import cli
 from tests.ingestion.rig import line, make_settings, start_thread
@@ -109,21 +109,34 @@ def test_the_list_shows_no_key(app: Invoke) -> None:
 
 
 def test_commands_at_the_same_time_lose_no_key(app: Invoke, tmp_path: Path) -> None:
-    import os
-    import subprocess
-    import sys
-
     made(app("a", "--platform", "ios", "--json"))
-    code = "from orchestration.commands.app import command; command()"
-    environment = os.environ | {"UNMOGROWP_HOME": str(tmp_path)}
+    settings = load_settings({"UNMOGROWP_HOME": str(tmp_path)})
 
-    def add(number: int) -> int:
-        arguments = [sys.executable, "-c", code, "add", "a", "--key-name", f"k{number}"]
-        return subprocess.run(arguments, env=environment, capture_output=True, check=False).returncode
+    def add(number: int) -> None:
+        for turn in range(15):
+            with changing_apps(settings):
+                registered = load_apps(settings).apps["a"]
+                _, stored = new_write_key(f"k{number}-{turn}")
+                save_apps(settings, (registered.model_copy(update={"write_keys": (*registered.write_keys, stored)}),))
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(add, range(4))) == [0] * 4
-    assert sorted(row["key"] for row in listed(app)) == ["default", *(f"k{n}" for n in range(4))]
+        list(pool.map(add, range(4)))
+    assert len(listed(app)) == 1 + 4 * 15
+
+
+def test_a_command_waits_for_another(app: Invoke, tmp_path: Path) -> None:
+    made(app("a", "--platform", "ios", "--json"))
+    settings = load_settings({"UNMOGROWP_HOME": str(tmp_path)})
+    with ThreadPoolExecutor(1) as pool:
+        with changing_apps(settings):
+            registered = load_apps(settings).apps["a"]
+            waiting = pool.submit(app, "a", "--key-name", "second", "--json")
+            time.sleep(0.3)
+            assert not waiting.done()
+            _, stored = new_write_key("first")
+            save_apps(settings, (registered.model_copy(update={"write_keys": (*registered.write_keys, stored)}),))
+        made(waiting.result(20))
+    assert [row["key"] for row in listed(app)] == ["default", "first", "second"]
 
 
 def test_a_running_endpoint_follows(app: Invoke, tmp_path: Path) -> None:
