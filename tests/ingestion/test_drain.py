@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.ingestion.rig import Running, bronze, line, make_settings, register_apps, start_process
+from tests.ingestion.rig import Running, bronze, line, make_settings, register_apps, start_process, start_thread
 
 
 class Senders:
@@ -72,3 +72,15 @@ def test_a_stop_under_load_loses_nothing(tmp_path: Path) -> None:
     assert senders.refused, "nobody was told to come again"
     assert set(senders.refused) == {(503, "1")}
     assert [path.stat().st_size for path in (settings.spool_dir / "ingest").glob("*.seg")] == [0]
+
+
+def test_a_balancer_has_time_to_notice_before_the_port_closes(tmp_path: Path) -> None:
+    with start_thread(make_settings(tmp_path, ingest_drain_seconds=1)) as running:
+        assert running.request("GET", "/readyz").status == 200
+        running.begin_stop()
+        deadline = time.monotonic() + 10
+        while running.request("GET", "/readyz").status == 200 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert running.request("GET", "/readyz").json == {"ready": False, "reason": "draining"}
+        reply = running.post(line())
+        assert (reply.status, reply.headers["retry-after"], reply.headers["connection"]) == (503, "1", "close")

@@ -233,6 +233,24 @@ def test_a_body_that_must_be_read_to_know_its_key_is_small(tmp_path: Path) -> No
             assert running.post(body, "/v1/track", content_encoding=encoding).status == 200
 
 
+def test_a_flooded_spool_says_so_and_recovers(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    settings = make_settings(tmp_path / "home", lake=lake, ingest_commit_seconds=0.1, ingest_backlog_bytes=50_000)
+    with start_thread(settings) as running:
+        moved = lake.rename(tmp_path / "away")
+        sent = []
+        while (reply := running.post(line(record_id=f"f{len(sent)}", properties={"a": "x" * 2_000}))).status == 200:
+            sent.append(f"f{len(sent)}")
+            assert len(sent) < 100, "the backlog has no end"
+        assert (reply.status, reply.json["error"]["code"], reply.headers["retry-after"]) == (429, "backlog", "1")
+        moved.rename(lake)
+        deadline = time.monotonic() + 20
+        while running.post(line(record_id="late")).status != 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        rows = running.wait_landed("bronze_app_events", "record_id <> 'late'", len(sent))
+        assert sorted(row["record_id"] for row in rows) == sorted(sent)
+
+
 def test_a_slow_sender_is_cut_off_in_head_and_body(tmp_path: Path) -> None:
     settings = make_settings(tmp_path, ingest_header_seconds=0.5, ingest_body_seconds=0.5)
     with start_thread(settings) as running:
