@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,6 +26,15 @@ def samples(running: Running) -> Samples:
 
 def value(found: Samples, name: str, **labels: str) -> float:
     return found.get((name, tuple(sorted(labels.items()))), 0.0)
+
+
+def when(running: Running, condition: Callable[[Samples], bool]) -> Samples:
+    """The metrics once a condition holds."""
+    deadline = time.monotonic() + 20
+    while not condition(found := samples(running)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
 
 
 def test_every_request_record_byte_commit_and_file_is_counted(tmp_path: Path) -> None:
@@ -63,16 +74,15 @@ def test_what_waits_to_land_shows_bytes_number_and_age(tmp_path: Path) -> None:
     settings = make_settings(tmp_path / "home", lake=tmp_path / "lake", ingest_commit_seconds=0.1)
     with start_thread(settings) as running:
         moved = (tmp_path / "lake").rename(tmp_path / "away")
-        running.post(line())
-        found = samples(running)
-        while not (value(found, "landing_errors_total") and value(found, "spool_oldest_seconds")):
-            found = samples(running)
-        assert value(found, "spool_segments") == 1
-        assert value(found, "spool_backlog_bytes") > 100
-        assert value(found, "landing_failures") >= 1
-        moved.rename(tmp_path / "lake")
-        while value(found, "spool_segments"):
-            found = samples(running)
+        try:
+            running.post(line())
+            found = when(running, lambda f: bool(value(f, "landing_errors_total") and value(f, "spool_oldest_seconds")))
+            assert value(found, "spool_segments") == 1
+            assert value(found, "spool_backlog_bytes") > 100
+            assert value(found, "landing_failures") >= 1
+        finally:
+            moved.rename(tmp_path / "lake")
+        found = when(running, lambda f: not value(f, "spool_segments"))
         assert value(found, "spool_oldest_seconds") == value(found, "spool_backlog_bytes") == 0
 
 
