@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
+from ingestion.logs import configure_logs
 from ingestion.server import serve
 from lakehouse.settings import SettingError, load_settings
 
 
 def main() -> int:
     """Serve; 2 if a setting is wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        serve(load_settings())
+        settings = load_settings()
+        configure_logs(settings)
+        serve(settings)
     except SettingError as error:
         sys.stderr.write(f"unmogrowp: {error}\n")
         return 2

@@ -11,10 +11,11 @@ import binascii
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lakehouse.apps import APPS_FILE, App, AppRegistry, load_apps
+from lakehouse.apps import APPS_FILE, App, AppRegistry, WriteKey, load_apps
 from lakehouse.settings import SettingError, Settings
 
 log: Final = logging.getLogger("ingestion.access")
@@ -22,11 +23,19 @@ _LOOK_AGAIN_SECONDS: Final = 1.0
 
 
 class Denied(Exception):  # noqa: N818 - names the answer
-    """`unauthorized` (no such key) or `forbidden` (the key may not use the route)."""
+    """`unauthorized` (no such key), `forbidden` (not this route) or `origin_forbidden` (not from this web page)."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A valid key in its stored form, and its app."""
+
+    app: App
+    key: WriteKey
 
 
 class Keys:
@@ -37,9 +46,6 @@ class Keys:
         self._stamp: tuple[int, int] | None = self._stat()
         self._registry = load_apps(settings)
         self._looked = monotonic()
-        # Keys that passed, so that a request costs no hash; only valid ones, so it cannot grow beyond the registry.
-        self._known: dict[tuple[str, str], App] = {}
-        self._known_of = self._registry
 
     @property
     def registry(self) -> AppRegistry:
@@ -56,24 +62,14 @@ class Keys:
                     log.error("the old keys stay in force: %s", error)
         return self._registry
 
-    def app_of(self, key: str | None, scope: str, at: datetime) -> App:
-        """The app a key writes to; Denied when it may not."""
-        registry = self.registry
-        if registry is not self._known_of:
-            self._known, self._known_of = {}, registry
-        if key is not None and (known := self._known.get((key, scope))) is not None:
-            return known
-        found = registry.find(key) if key else None
-        if found is None:
+    def grant_of(self, key: str | None, scope: str, at: datetime) -> Grant:
+        """What a key stands for; Denied when it may not. No key is kept in clear, here or anywhere."""
+        found = self.registry.find(key) if key else None
+        if found is None or found[1].is_expired(at):
             raise Denied("unauthorized")
-        app, stored = found
-        if stored.expires_at is not None and at >= stored.expires_at:
-            raise Denied("unauthorized")
-        if not stored.allows(scope, at):
+        if not found[1].allows(scope, at):
             raise Denied("forbidden")
-        if stored.expires_at is None and key is not None:
-            self._known[key, scope] = app
-        return app
+        return Grant(*found)
 
     def _stat(self) -> tuple[int, int] | None:
         try:

@@ -65,13 +65,13 @@ def result_answer(accepted: int, rejects: list[Reject], request_id: str, *, unre
     """200 all accepted, 207 some, 422 none, 400 if the body could not be read."""
     status = 400 if unreadable else 200 if not rejects else 207 if accepted else 422
     result = Result(accepted, len(rejects), _errors(rejects), request_id)
-    return Answer(status, [JSON, ("x-request-id", request_id)], _encode(result))
+    return Answer(status, [JSON], _encode(result))
 
 
 def segment_answer(accepted: int, rejects: list[Reject], request_id: str, *, unreadable: bool = False) -> Answer:
     """200 for every batch that was taken, as Segment's clients would send a refused batch again or drop it whole."""
     result = SegmentResult(not unreadable, accepted, len(rejects), _errors(rejects), request_id)
-    return Answer(400 if unreadable else 200, [JSON, ("x-request-id", request_id)], _encode(result))
+    return Answer(400 if unreadable else 200, [JSON], _encode(result))
 
 
 def appsflyer_answer(accepted: int, rejects: list[Reject], request_id: str, *, unreadable: bool = False) -> Answer:
@@ -79,17 +79,15 @@ def appsflyer_answer(accepted: int, rejects: list[Reject], request_id: str, *, u
     return result_answer(accepted, rejects, request_id, unreadable=unreadable or bool(rejects))
 
 
-def redirect(location: str, request_id: str | None) -> Answer:
+def redirect(location: str) -> Answer:
     """302; never from a cache, as every click counts."""
     headers = [("location", location), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")]
-    return Answer(302, headers if request_id is None else [*headers, ("x-request-id", request_id)], b"")
+    return Answer(302, headers, b"")
 
 
-def pixel(request_id: str | None, *, as_image: bool) -> Answer:
+def pixel(*, as_image: bool) -> Answer:
     """A transparent GIF of one pixel, or 204 without a body; never from a cache."""
     headers = [("cache-control", "no-store")]
-    if request_id is not None:
-        headers.append(("x-request-id", request_id))
     return Answer(200, [*headers, ("content-type", "image/gif")], _PIXEL) if as_image else Answer(204, headers, b"")
 
 
@@ -99,7 +97,7 @@ def refusal(code: str, **headers: str) -> Answer:
     listed = [JSON, *((name.replace("_", "-"), value) for name, value in headers.items())]
     if status == 401:
         listed.append(("www-authenticate", "Bearer"))
-    if status in (429, 503):
+    if status in (429, 503) and "retry_after" not in headers:
         listed.append(("retry-after", str(RETRY_AFTER_SECONDS)))
     return Answer(status, listed, _encode({"error": Refusal(code, message)}))
 

@@ -6,6 +6,7 @@ A body that cannot be read raises `Rejected` (one reject for the whole body, ans
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Any, Final
 
@@ -15,6 +16,10 @@ import zstandard
 from ingestion.reasons import Rejected
 
 MAX_RECORDS: Final = 50_000
+# Gzip members or zstd frames in a body: each costs a decoder, also when it holds nothing.
+MAX_MEMBERS: Final = 1_024
+# A body that must be read to know its key; Segment's clients send 512 KB at most.
+KEYLESS_BYTES: Final = 1024 * 1024
 ENCODINGS: Final = ("identity", "gzip", "zstd")
 NDJSON_TYPES: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
@@ -25,6 +30,12 @@ JSON_TYPES: Final = frozenset({"", "application/json", "text/plain", "applicatio
 _BOM: Final = b"\xef\xbb\xbf"
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_PADDING: Final = re.compile(rb"\0*")
+_GZIP_PIECE: Final = 64 * 1024
+# One call may not be told how much it may give: 4 bytes may become a block of 128 KiB, so a piece at most 32 MiB.
+_ZSTD_PIECE: Final = 1_024
+# What RFC 9659 allows for Content-Encoding: zstd. The decoder takes this much memory if a frame asks for it.
+_ZSTD_WINDOW: Final = 8 * 1024 * 1024
 # A record has about 20 commas; beyond this an array can only be elements that are no records.
 _MAX_COMMAS: Final = 64 * MAX_RECORDS
 
@@ -50,45 +61,54 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
 
 def _gunzip(body: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
-    rest = body
-    while rest:
+    view, size, place, members = memoryview(body), 0, 0, 0
+    while place < len(body):
+        members += 1
+        if members > MAX_MEMBERS:
+            raise Rejected("unreadable_body", f"more than {MAX_MEMBERS:,} gzip members")
         member = zlib.decompressobj(wbits=31)
-        try:
-            part = member.decompress(rest, limit + 1 - size)
-        except zlib.error as error:
-            raise Rejected("unreadable_body", f"not valid gzip: {error}") from None
-        size += len(part)
-        if size > limit:
-            raise TooLarge("body_too_large")
-        if not member.eof:
-            raise Rejected("unreadable_body", "the gzip stream is truncated")
-        parts.append(part)
-        rest = member.unused_data.lstrip(b"\0")  # padding after the last member is allowed
+        # Fed in pieces, as what a member leaves over is copied, and a body may hold many of them.
+        while not member.eof:
+            piece = view[place : place + _GZIP_PIECE]
+            if not piece:
+                raise Rejected("unreadable_body", "the gzip stream is truncated")
+            try:
+                part = member.decompress(piece, limit + 1 - size)
+            except zlib.error as error:
+                raise Rejected("unreadable_body", f"not valid gzip: {error}") from None
+            place += len(piece)
+            size += len(part)
+            if size > limit:
+                raise TooLarge("body_too_large")
+            parts.append(part)
+        padding = _PADDING.match(body, place - len(member.unused_data))  # after a member it is allowed
+        assert padding is not None
+        place = padding.end()
     return b"".join(parts)
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
-    rest = body
-    while rest:
-        frame = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
-        # Fed in small pieces, as one call may not be told how much it may give.
-        try:
-            for start in range(0, len(rest), 4_096):
-                part = frame.decompress(rest[start : start + 4_096])
-                size += len(part)
-                if size > limit:
-                    raise TooLarge("body_too_large")
-                parts.append(part)
-                if frame.eof:
-                    rest = frame.unused_data + rest[start + 4_096 :]
-                    break
-            else:
+    view, size, place, frames = memoryview(body), 0, 0, 0
+    while place < len(body):
+        frames += 1
+        if frames > MAX_MEMBERS:
+            raise Rejected("unreadable_body", f"more than {MAX_MEMBERS:,} zstd frames")
+        frame = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+        while not frame.eof:
+            piece = view[place : place + _ZSTD_PIECE]
+            if not piece:
                 raise Rejected("unreadable_body", "the zstd stream is truncated")
-        except zstandard.ZstdError as error:
-            raise Rejected("unreadable_body", f"not valid zstd: {error}") from None
+            try:
+                part = frame.decompress(piece)
+            except zstandard.ZstdError as error:
+                raise Rejected("unreadable_body", f"not valid zstd: {error}") from None
+            place += len(piece)
+            size += len(part)
+            if size > limit:
+                raise TooLarge("body_too_large")
+            parts.append(part)
+        place -= len(frame.unused_data)
     return b"".join(parts)
 
 

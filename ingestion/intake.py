@@ -14,8 +14,9 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from ingestion import adattributionkit, appsflyer, bodies, links, routes, segment, skan
-from ingestion.access import Denied, Keys
+from ingestion.access import Denied
 from ingestion.apple_keys import PUBLISHED, AppleKeys
+from ingestion.gate import ANYBODY, Caller, Gate
 from ingestion.link_signatures import LinkSecrets, is_valid
 from ingestion.reasons import Reject, Rejected, reject
 from ingestion.route_fields import add_route_fields
@@ -48,6 +49,7 @@ class Incoming(msgspec.Struct, frozen=True):
     address: str | None = None
     user_agent: str | None = None
     named_app: str = ""  # in the path
+    caller: Caller = ANYBODY
 
 
 class Taken(msgspec.Struct):
@@ -68,23 +70,23 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """Keys, mappings and validator of one endpoint."""
+    """Gate, mappings and validator of one endpoint."""
 
-    def __init__(self, settings: Settings, apple_keys: AppleKeys = PUBLISHED) -> None:
+    def __init__(self, settings: Settings, gate: Gate, apple_keys: AppleKeys = PUBLISHED) -> None:
         self._limit = settings.ingest_max_body_bytes
         self._validator = Validator(settings)
-        self._keys = Keys(settings)
+        self._gate = gate
         self._link_secrets = LinkSecrets(settings)
         self._apple_keys = apple_keys
 
     @property
     def registry(self) -> AppRegistry:
         """The apps that are registered now."""
-        return self._keys.registry
+        return self._gate.registry
 
-    def app_of(self, key: str | None, route: str, now: datetime) -> App:
-        """The app of a write key; Denied if it may not use the route."""
-        return self._keys.app_of(key, routes.scope_of(route), now)
+    def app_of(self, key: str | None, route: str, now: datetime, caller: Caller) -> App:
+        """The app of a write key; Denied if it may not use the route, RateLimited if it is used too often."""
+        return self._gate.app_of(key, routes.scope_of(route), now, caller)
 
     def take(self, incoming: Incoming, app: App | None, now: datetime) -> Taken:
         """Check the records of a body. `app` is None on Apple's routes, and when only a Segment body can hold the key.
@@ -92,10 +94,11 @@ class Intake:
         Denied if it does not, bodies.TooLarge if the body is beyond a limit.
         """
         text = incoming.body
+        limit = routes.body_limit(incoming.route, self._limit, is_keyless=app is None)
         try:
-            text = bodies.inflate(incoming.body, incoming.encoding, routes.body_limit(incoming.route, self._limit))
+            text = bodies.inflate(incoming.body, incoming.encoding, limit)
             if incoming.route in routes.SEGMENT_ROUTES:
-                return self._segment(text, incoming.route, app, now)
+                return self._segment(text, incoming, app, now)
             if incoming.route in routes.APPLE_ROUTES:
                 return self._postback(text, incoming.route, now)
             assert app is not None
@@ -163,8 +166,9 @@ class Intake:
             return Taken(app, Checked(rejects=[reject(0, text, verdict)]), len(text))
         return Taken(app, self._validator.check([record], Sender({app.app_id}), now, raws=[text]), len(text))
 
-    def _segment(self, text: bytes, route: str, app: App | None, now: datetime) -> Taken:
+    def _segment(self, text: bytes, incoming: Incoming, app: App | None, now: datetime) -> Taken:
         envelope: segment.Envelope | None = None
+        route = incoming.route
         calls, route_type = [text], None
         if route in SEGMENT_BATCHES:
             envelope = segment.read_envelope(text)
@@ -173,7 +177,7 @@ class Intake:
             route_type = route.rpartition("/")[2]
         if app is None:
             key = segment.write_key_of(text) if envelope is None else envelope.write_key
-            app = self.app_of(key if isinstance(key, str) else None, route, now)
+            app = self.app_of(key if isinstance(key, str) else None, route, now, incoming.caller)
         lines, raws, positions, rejects = [], [], [], []
         for position, call in enumerate(calls):
             try:

@@ -46,6 +46,14 @@ class Landed(msgspec.Struct, tag="landed"):
     seconds: float
 
 
+class Committed(msgspec.Struct, tag="committed"):
+    """A commit to one table; `files` is 0 if an earlier try had made it."""
+
+    table: str
+    files: int
+    seconds: float
+
+
 class Failed(msgspec.Struct, tag="failed"):
     """A try to land did not work; the lander goes on trying."""
 
@@ -58,17 +66,27 @@ class Refused(msgspec.Struct, tag="refused"):
     message: str
 
 
-Report = Union[Ready, Landed, Failed, Refused]  # noqa: UP007 - msgspec wants the type at run time
+Report = Union[Ready, Landed, Committed, Failed, Refused]  # noqa: UP007 - msgspec wants the type at run time
 _REPORT: Final = msgspec.json.Decoder(Report)
 # Told after each landing: batch, rows by table, seconds it took.
 OnLanded = Callable[[int, dict[str, int], float], None]
+# Told after each commit: table, data files (one per partition; a batch is too small for a second), seconds it took.
+OnCommitted = Callable[[str, int, float], None]
 
 
 class Lander:
     """One landing process for one spool, replaced when it dies. `failures` counts failed tries in a row."""
 
-    def __init__(self, settings: Settings, *, on_landed: OnLanded = lambda *_: None) -> None:
-        self._settings, self._on_landed = settings, on_landed
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_landed: OnLanded = lambda *_: None,
+        on_committed: OnCommitted = lambda *_: None,
+        on_failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._on_landed, self._on_committed, self._on_failed = on_landed, on_committed, on_failed
         self._lock = threading.Lock()
         self._pending: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -156,8 +174,11 @@ class Lander:
                 with self._lock:
                     self._pending.remove(batch)
                 self._on_landed(batch, rows, seconds)
+            case Committed(table, files, seconds):
+                self._on_committed(table, files, seconds)
             case Failed(failures):
                 self.failures = failures
+                self._on_failed()
             case Ready():
                 self._first.set()
             case Refused(message):

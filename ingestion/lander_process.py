@@ -5,7 +5,6 @@ Only the endpoint starts it; both sides of their talk are in `ingestion.lander`.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -15,8 +14,9 @@ from typing import Final
 import msgspec
 
 from ingestion.frames import Damage
-from ingestion.lander import Failed, Landed, Order, Ready, Refused
+from ingestion.lander import Committed, Failed, Landed, Order, Ready, Refused
 from ingestion.landing import Lane
+from ingestion.logs import configure_logs
 from ingestion.spool import keep_damage, segment_path
 from lakehouse.processes import die_with_parent
 from lakehouse.settings import Settings
@@ -51,12 +51,13 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(_NICENESS)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     settings = Settings.model_validate(order.settings | {"memory_limit": _MEMORY_LIMIT})
+    configure_logs(settings)
     lane = Lane(
         settings,
         on_landed=lambda batch, rows, seconds: _report(Landed(batch, rows, seconds)),
+        on_committed=lambda table, files, seconds: _report(Committed(table, files, seconds)),
         on_failed=lambda failures: _report(Failed(failures)),
     )
     try:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from ingestion import tables
 from ingestion.frames import Damage, Frame, Request, read_frames
-from ingestion.lander import OnLanded
+from ingestion.lander import OnCommitted, OnLanded
 from ingestion.reasons import Rejected, reject
 from ingestion.upkeep import Upkeep
 from lakehouse import engine
@@ -56,11 +56,12 @@ class Lane:
         settings: Settings,
         *,
         on_landed: OnLanded = lambda *_: None,
+        on_committed: OnCommitted = lambda *_: None,
         on_failed: Callable[[int], None] = lambda failures: None,
     ) -> None:
         self._lake = Lake(settings.lake, settings.storage_options)
         self._settings = settings
-        self._on_landed, self._on_failed = on_landed, on_failed
+        self._on_landed, self._on_committed, self._on_failed = on_landed, on_committed, on_failed
         self._queue: SimpleQueue[int | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
@@ -129,7 +130,8 @@ class Lane:
         for table, rows in self._rows(frames, batch):
             dates = tables.event_dates(rows)
             metadata = {EVENT_DATES: dates} if dates else None
-            self._lake.append_once(
+            began = time.perf_counter()
+            is_new = self._lake.append_once(
                 table,
                 rows,
                 writer=self.spool.writer,
@@ -137,6 +139,8 @@ class Lane:
                 metadata=metadata,
                 distinct=[name for name in tables.DISTINCT if name in rows.column_names],
             )
+            files = len(pc.unique(rows.column("ingest_date"))) if is_new else 0
+            self._on_committed(table, files, time.perf_counter() - began)
             counts[table] = rows.num_rows
             days[table] = pc.max(rows.column("ingest_date")).as_py()
         self.spool.landed(batch)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter as Tally
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from ingestion.disk import DiskGuard
+from ingestion.limits import Budget
 from ingestion.reasons import Reject
 from ingestion.spool import Spool
 
@@ -43,6 +47,27 @@ class Metrics:
         self.landing_failures = Gauge(f"{_PREFIX}_landing_failures", "Failed tries to land in a row", registry=registry)
         self.backlog_bytes = Gauge(f"{_PREFIX}_spool_backlog_bytes", "Bytes that have not landed", registry=registry)
         self.sealed_segments = Gauge(f"{_PREFIX}_spool_segments", "Segments waiting to land", registry=registry)
+        self.rate_limited = Counter(
+            f"{_PREFIX}_rate_limited", "Requests refused by a limit: address or key", ["limit"], registry=registry
+        )
+        self.in_flight = Gauge(f"{_PREFIX}_in_flight_requests", "Requests that are being answered", registry=registry)
+        self.in_flight_bytes = Gauge(
+            f"{_PREFIX}_in_flight_bytes", "Bytes of requests in memory, until durable", registry=registry
+        )
+        self.disk_free = Gauge(f"{_PREFIX}_disk_free_bytes", "Free bytes of the spool's disk", registry=registry)
+        self.disk_refuses = Gauge(f"{_PREFIX}_spool_refuses", "1 while the spool cannot be written", registry=registry)
+        self.oldest = Gauge(
+            f"{_PREFIX}_spool_oldest_seconds", "Age of the oldest segment that waits to land", registry=registry
+        )
+        self.commit_seconds = Histogram(
+            f"{_PREFIX}_commit_seconds",
+            "One commit to one table",
+            ["table"],
+            buckets=_LANDING_BUCKETS,
+            registry=registry,
+        )
+        self.files = Counter(f"{_PREFIX}_files_written", "Data files committed", ["table"], registry=registry)
+        self.landing_errors = Counter(f"{_PREFIX}_landing_errors", "Landings that failed", registry=registry)
         self._children: dict[tuple[str, str], Counter] = {}
         self.damaged = Gauge(f"{_PREFIX}_spool_quarantined", "Damaged pieces kept in quarantine", registry=registry)
 
@@ -50,7 +75,15 @@ class Metrics:
         """Read the gauges from a spool whenever they are asked for."""
         self.backlog_bytes.set_function(lambda: spool.backlog)
         self.sealed_segments.set_function(lambda: len(spool.sealed))
+        self.disk_refuses.set_function(lambda: spool.error is not None)
+        self.oldest.set_function(lambda: _oldest_seconds(spool))
         self.damaged.set_function(lambda: len(list(spool.quarantine.glob("*.bin"))))
+
+    def watch_requests(self, memory: Budget, in_flight: Callable[[], int], disk: DiskGuard) -> None:
+        """Read the gauges of an endpoint whenever they are asked for."""
+        self.in_flight_bytes.set_function(lambda: memory.held)
+        self.in_flight.set_function(in_flight)
+        self.disk_free.set_function(lambda: disk.free)
 
     def answered(self, route: str, status: int) -> None:
         """Count an answer."""
@@ -78,5 +111,21 @@ class Metrics:
         for table, number in rows.items():
             self.landed_rows.labels(table.partition("/")[2]).inc(number)
 
+    def committed(self, table: str, files: int, seconds: float) -> None:
+        """Count a commit to one table; `files` is 0 if an earlier try had made it."""
+        name = table.partition("/")[2]
+        self.commit_seconds.labels(name).observe(seconds)
+        self.files.labels(name).inc(files)
+
     def text(self) -> bytes:
         return generate_latest(self.registry)
+
+
+def _oldest_seconds(spool: Spool) -> float:
+    """Seconds since the oldest sealed segment got its last frame; 0 if none waits."""
+    for batch in spool.sealed:
+        try:
+            return max(0.0, time.time() - spool.path(batch).stat().st_mtime)
+        except FileNotFoundError:
+            continue  # landed meanwhile
+    return 0.0

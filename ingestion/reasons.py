@@ -53,15 +53,19 @@ RECORD_REASONS: Final[dict[str, str]] = {
 REQUEST_REASONS: Final[dict[str, tuple[int, str]]] = {
     "unauthorized": (401, "The write key is missing, unknown or expired."),
     "forbidden": (403, "The write key may not use this route."),
+    "origin_forbidden": (403, "The app takes no requests from pages of this origin."),
     "not_found": (404, "There is no such route."),
     "no_such_app": (404, "The link names an app that is not registered."),
     "no_store": (404, "The app of the link has no store page: set play_store_id, app_store_id or web_url."),
     "method_not_allowed": (405, "The route does not take this method."),
+    "body_too_slow": (408, "The body did not arrive within UNMOGROWP_INGEST_BODY_SECONDS."),
     "body_too_large": (413, "The body is larger than UNMOGROWP_INGEST_MAX_BODY_BYTES after decompression."),
     "too_many_records": (413, "The body holds more than 50,000 records."),
     "unsupported_media_type": (415, "The body must be JSON or NDJSON."),
     "unsupported_encoding": (415, "Content-Encoding must be gzip, zstd or identity."),
     "backlog": (429, "The spool waits to land; send again later."),
+    "busy": (429, "Too many bytes of requests are in memory; send again later."),
+    "rate_limited": (429, "Too many requests from this address or with this key; send again later."),
     "unavailable": (503, "The endpoint cannot store records now; send again later."),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote
 
+from ingestion.bodies import KEYLESS_BYTES
 from ingestion.segment import CALLS
 
 EVENTS: Final = "/v1/events"
@@ -57,6 +58,8 @@ def scope_of(route: str) -> str:
     return _SCOPES.get(route, "events")
 
 
-def body_limit(route: str, limit: int) -> int:
+def body_limit(route: str, limit: int, *, is_keyless: bool) -> int:
     """The largest body of the route, after decompression, where `limit` is that of the endpoint."""
-    return min(limit, POSTBACK_BYTES) if route in APPLE_ROUTES else limit
+    if route in APPLE_ROUTES:
+        return min(limit, POSTBACK_BYTES)
+    return min(limit, KEYLESS_BYTES) if is_keyless else limit

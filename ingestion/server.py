@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
@@ -29,14 +29,15 @@ from ingestion.endpoint import Endpoint, settle
 from ingestion.lander import Lander
 from ingestion.metrics import Metrics
 from ingestion.spool import Spool, SpoolLocked
+from ingestion.transport import check_transport
 from lakehouse.settings import SettingError, Settings
 
 log: Final = logging.getLogger("ingestion.server")
 ADDRESS_FILE: Final = "ingest.json"
-BACKLOG_BYTES: Final = 1024 * 1024 * 1024
 _DRAIN_SECONDS: Final = 10.0
 _LAND_SECONDS: Final = 120.0
-_HEADER_MILLISECONDS: Final = 10_000
+# Connections that wait to be accepted; beyond them the kernel drops the next ones, and their clients try again.
+_WAITING_CONNECTIONS: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,12 @@ class Address:
     pid: int
     host: str
     port: int
+    is_tls: bool = False
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' if self.is_tls else ''}://{host}:{self.port}"
 
 
 def read_address(settings: Settings) -> Address | None:
@@ -66,7 +69,6 @@ def serve(
     on_ready: Callable[[Address], None] = lambda address: None,
     stop: threading.Event | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    backlog_bytes: int = BACKLOG_BYTES,
     apple_keys: AppleKeys = PUBLISHED,
 ) -> None:
     """Serve until SIGTERM or SIGINT (or until `stop` is set), then land everything that was acknowledged.
@@ -74,7 +76,7 @@ def serve(
     `on_ready` is told the bound address. SettingError if a setting is missing, the port is taken or another process
     serves this home. Returns when all is landed; RuntimeError if that failed (the spool keeps what is left).
     """
-    asyncio.run(_serve(settings, on_ready, stop, clock, backlog_bytes, apple_keys))
+    asyncio.run(_serve(settings, on_ready, stop, clock, apple_keys))
 
 
 async def _serve(
@@ -82,21 +84,26 @@ async def _serve(
     on_ready: Callable[[Address], None],
     stop: threading.Event | None,
     clock: Callable[[], datetime],
-    backlog_bytes: int,
     apple_keys: AppleKeys,
 ) -> None:
     loop = asyncio.get_running_loop()
     settings.secret("salt")  # said before anything is made
+    has_tls = check_transport(settings)
     port = _free_port(settings)
     metrics = Metrics()
-    lane = Lander(settings, on_landed=metrics.landed)
+    lane = Lander(
+        settings,
+        on_landed=metrics.landed,
+        on_committed=metrics.committed,
+        on_failed=metrics.landing_errors.inc,
+    )
     try:
         spool = Spool(
             settings.spool_dir / "ingest",
             kind="ingest",
             segment_bytes=settings.ingest_segment_bytes,
             segment_seconds=settings.ingest_commit_seconds,
-            backlog_bytes=backlog_bytes,
+            backlog_bytes=settings.ingest_backlog_bytes,
             notify=partial(settle, loop),
             on_sealed=lane.enqueue,
         )
@@ -107,17 +114,21 @@ async def _serve(
     endpoint = Endpoint(settings, spool=spool, metrics=metrics, clock=clock, apple_keys=apple_keys)
     lane.start(spool)
     spool.start()
-    address = Address(os.getpid(), settings.ingest_host, port)
+    address = Address(os.getpid(), settings.ingest_host, port, has_tls)
     server = Server(
         endpoint,
         address=settings.ingest_host,
         port=port,
         interface=Interfaces.RSGI,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS),
+        http1_settings=HTTP1Settings(header_read_timeout=round(1_000 * settings.ingest_header_seconds)),
         websockets=False,
-        backlog=1_024,
+        backlog=_WAITING_CONNECTIONS,
+        backpressure=settings.ingest_connections,
         log_enabled=False,
+        ssl_cert=settings.ingest_tls_cert,
+        ssl_key=settings.ingest_tls_key,
+        ssl_protocol_min=SSLProtocols.tls12,  # devices before Android 10 know no 1.3
     )
     finish = asyncio.Event()
     _on_signals(loop, finish, stop)
@@ -130,6 +141,7 @@ async def _serve(
         await finish.wait()
     finally:
         endpoint.is_draining = True
+        await asyncio.sleep(settings.ingest_drain_seconds)
         await _drain(endpoint)
         server.stop()
         await serving

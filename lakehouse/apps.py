@@ -6,11 +6,15 @@ the registry is the endpoint's work.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import hmac
 import os
 import re
 import secrets
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -33,9 +37,20 @@ from lakehouse.settings import SettingError, Settings
 
 APPS_FILE: Final = "apps.toml"
 SCOPES: Final = ("events", "segment", "link", "skan", "cost", "consent")
+_LOCK_FILE: Final = ".apps.lock"
+# Scheme, host and port as browsers send them; no wildcard, as a write key in a page is public.
+_ORIGIN: Final = re.compile(r"^https?://[a-z0-9.-]+(:\d{1,5})?$")
 # What only the endpoint needs to know: changing it leaves what rules make of the records as it is.
 ROUTING_FIELDS: Final = frozenset(
-    {"play_store_id", "app_store_id", "web_url", "deep_links", "requires_signed_links", "allows_sandbox_postbacks"}
+    {
+        "play_store_id",
+        "app_store_id",
+        "web_url",
+        "deep_links",
+        "requires_signed_links",
+        "allows_sandbox_postbacks",
+        "origins",
+    }
 )
 # Schemes that run code, read local files or carry another address inside: never a deep link.
 _FORBIDDEN_SCHEMES: Final = frozenset(
@@ -61,8 +76,16 @@ class WriteKey(BaseModel):
             raise ValueError(f"unknown scope {unknown[0]}; known are {', '.join(SCOPES)}")
         return value
 
+    @property
+    def key_id(self) -> str:
+        """What a person calls the key by when its name is not unique: the first characters of its hash."""
+        return self.sha256[:12]
+
+    def is_expired(self, at: datetime) -> bool:
+        return self.expires_at is not None and at >= self.expires_at
+
     def allows(self, scope: str, at: datetime) -> bool:
-        return scope in self.scopes and (self.expires_at is None or at < self.expires_at)
+        return scope in self.scopes and not self.is_expired(at)
 
 
 class App(BaseModel):
@@ -85,7 +108,19 @@ class App(BaseModel):
     deep_links: tuple[str, ...] = ()
     requires_signed_links: bool = False  # unsigned clicks and impressions are kept, but marked as not valid
     allows_sandbox_postbacks: bool = False  # take AdAttributionKit postbacks that a development key signed
+    # Web pages that may send for the app, like https://shop.example; without any, browsers are refused.
+    origins: tuple[str, ...] = ()
     write_keys: tuple[WriteKey, ...] = ()
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.match(origin):
+                raise ValueError(
+                    f"{origin} is not an origin: give scheme and host in lower case, like https://a.example"
+                )
+        return value
 
     @model_validator(mode="after")
     def _known_values(self) -> Self:
@@ -117,21 +152,24 @@ class AppRegistry:
         self._by_app_store_id = {app.app_store_id: app for app in apps if app.app_store_id}
         if len(self._by_app_store_id) != sum(bool(app.app_store_id) for app in apps):
             raise SettingError(f"{APPS_FILE} is wrong: an app_store_id stands there twice.")
+        self.origins = frozenset(origin for app in apps for origin in app.origins)
 
     def of_app_store(self, app_store_id: str) -> App | None:
         """The app with this id in Apple's store (digits only)."""
         return self._by_app_store_id.get(app_store_id)
 
     def find(self, key: str) -> tuple[App, WriteKey] | None:
-        """The app and the stored form of a key, whatever its scope and expiry; None if the key is unknown."""
-        return self._keys.get(hash_key(key))
+        """The app and the stored form of a key, whatever its scope and expiry; None if the key is unknown.
+
+        The look-up goes by the hash, so its time tells nothing about the key; the comparison is constant in time.
+        """
+        digest = hash_key(key)
+        found = self._keys.get(digest)
+        return found if found is not None and hmac.compare_digest(found[1].sha256, digest) else None
 
     def authenticate(self, key: str, scope: str, at: datetime) -> App | None:
-        """The app a key may write to on routes of `scope`; None if the key is unknown, expired or of another scope.
-
-        The look-up goes by the hash, so its time tells nothing about the key.
-        """
-        found = self._keys.get(hash_key(key))
+        """The app a key may write to on routes of `scope`; None if the key is unknown, expired or of another scope."""
+        found = self.find(key)
         return found[0] if found is not None and found[1].allows(scope, at) else None
 
 
@@ -139,10 +177,24 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def new_write_key(name: str, scopes: tuple[str, ...] = SCOPES) -> tuple[str, WriteKey]:
+def new_write_key(
+    name: str, scopes: tuple[str, ...] = SCOPES, expires_at: datetime | None = None
+) -> tuple[str, WriteKey]:
     """A fresh key, in clear and as it is stored."""
     key = secrets.token_urlsafe(32)
-    return key, WriteKey(name=name, sha256=hash_key(key), scopes=scopes)
+    return key, WriteKey(name=name, sha256=hash_key(key), scopes=scopes, expires_at=expires_at)
+
+
+@contextmanager
+def changing_apps(settings: Settings) -> Iterator[None]:
+    """Hold the right to read, change and save `apps.toml`, so that two commands lose no key of each other."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(settings.home / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def load_apps(settings: Settings) -> AppRegistry:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -67,6 +68,45 @@ class Settings(BaseModel):
     ingest_future_hours: float = Field(
         default=24.0, ge=0, description="Records later than received_at plus this are rejected"
     )
+    ingest_tls_cert: Path | None = Field(default=None, description="PEM certificate chain; with the key, speak HTTPS")
+    ingest_tls_key: Path | None = Field(default=None, description="PEM private key, not readable by all")
+    ingest_plain_http: bool = Field(
+        default=False, description="Bind beyond loopback without TLS: only behind something that ends TLS"
+    )
+    ingest_trusted_proxies: str = Field(
+        default="", description="CIDR blocks, with commas, of proxies whose word about the sender's address counts"
+    )
+    ingest_forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        default="x-forwarded-for", description="Header in which trusted proxies give the sender's address"
+    )
+    ingest_address_rate: float = Field(
+        default=200.0, ge=0, description="Requests a second from one address (IPv6: one /64), then 429; 0 is no limit"
+    )
+    ingest_key_rate: float = Field(
+        default=5_000.0, ge=0, description="Requests a second with one write key, then 429; 0 is no limit"
+    )
+    ingest_limit_loopback: bool = Field(default=False, description="Limit senders on this machine as well")
+    ingest_connections: int = Field(default=1_024, ge=1, le=65_536, description="Open connections; more wait")
+    ingest_header_seconds: float = Field(
+        default=10.0, ge=0.1, le=600, description="Longest wait for the head of a request, also on an idle connection"
+    )
+    ingest_body_seconds: float = Field(
+        default=60.0, ge=0.1, le=3_600, description="Longest wait for the body of a request, then 408"
+    )
+    ingest_memory_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=1_048_576, description="Bytes of requests that are in memory, then 429"
+    )
+    ingest_backlog_bytes: int = Field(
+        default=1024 * 1024 * 1024, ge=1_024, description="Spool bytes that may wait to land, then 429"
+    )
+    ingest_disk_reserve_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=0, description="Free bytes of the spool's disk that new requests may not use"
+    )
+    ingest_drain_seconds: float = Field(
+        default=0.0, ge=0, le=300, description="After SIGTERM, answer 503 this long before the port closes"
+    )
+    ingest_log_format: Literal["text", "json"] = Field(default="text", description="Lines or JSON objects on stderr")
+    ingest_log_requests: bool = Field(default=False, description="One log line for every request")
 
     clickhouse_dsn: str = Field(
         default="", description="ClickHouse to publish to; empty means the embedded engine of this home"
@@ -93,6 +133,13 @@ class Settings(BaseModel):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < MIN_SECRET_LENGTH:
             raise ValueError(f"should have at least {MIN_SECRET_LENGTH} characters")
+        return value
+
+    @field_validator("ingest_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for block in filter(None, map(str.strip, value.split(","))):
+            ip_network(block)
         return value
 
     def secret(self, name: str) -> str:

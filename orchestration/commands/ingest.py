@@ -10,6 +10,9 @@ from lakehouse.settings import load_settings
 @click.command("ingest")
 def command() -> None:
     """Serve the ingest endpoint until it is told to stop (SIGTERM, Ctrl-C); everything taken is landed first."""
+    from ingestion.logs import configure_logs
     from ingestion.server import serve
 
-    serve(load_settings())
+    settings = load_settings()
+    configure_logs(settings)
+    serve(settings)

@@ -345,9 +345,20 @@ def test_a_link_is_not_posted_to(endpoint: Running) -> None:
 # ---- a spool that refuses
 
 
+def test_a_person_behind_a_busy_address_reaches_the_store(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, ingest_limit_loopback=True, ingest_address_rate=0.1)
+    with start_thread(settings, register=register) as running:
+        replies = [hit(running, f"/v1/click/game?partner=n&click_id=c{i}") for i in range(3)]
+        assert [reply.status for reply in replies] == [302] * 3
+        assert "c2" in replies[2].headers["location"]
+        assert hit(running, "/v1/impression/game?partner=n").status == 429
+        running.begin_stop()
+    assert [row["click_id"] for row in bronze(settings, "bronze_touchpoints")] == ["c0"]
+
+
 def test_a_person_reaches_the_store_when_the_spool_is_full(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, ingest_commit_seconds=60)
-    with start_thread(settings, backlog_bytes=2_000, register=register) as running:
+    settings = make_settings(tmp_path, ingest_commit_seconds=60, ingest_backlog_bytes=2_000)
+    with start_thread(settings, register=register) as running:
         replies = [hit(running, f"/v1/click/game?partner=n&click_id=c{i}") for i in range(8)]
         assert [reply.status for reply in replies] == [302] * 8
         assert hit(running, "/v1/impression/game?partner=n").status == 429

@@ -230,8 +230,8 @@ def test_many_senders_at_once(endpoint: Running) -> None:
 
 
 def test_a_full_spool_asks_to_come_again_and_keeps_what_it_has(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, ingest_commit_seconds=60)
-    with start_thread(settings, backlog_bytes=5_000) as running:
+    settings = make_settings(tmp_path, ingest_commit_seconds=60, ingest_backlog_bytes=5_000)
+    with start_thread(settings) as running:
         statuses = [running.post(line(record_id=f"r{i}", properties={"a": "x" * 500})).status for i in range(10)]
         taken = statuses.count(200)
         assert statuses == [200] * taken + [429] * (10 - taken)

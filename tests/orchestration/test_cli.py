@@ -114,8 +114,10 @@ def test_a_link_that_cannot_be_made_says_why(tmp_path: Path, arguments: list[str
 
 
 def test_settings_lists_every_setting_masked(tmp_path: Path) -> None:
-    runner = CliRunner(env={"UNMOGROWP_HOME": str(tmp_path), "UNMOGROWP_SALT": "s" * 40})
+    store = {"UNMOGROWP_STORAGE_OPTIONS": "AWS_SECRET_ACCESS_KEY=hidden-one"}
+    runner = CliRunner(env={"UNMOGROWP_HOME": str(tmp_path), "UNMOGROWP_SALT": "s" * 40} | store)
     rows = json.loads(runner.invoke(cli, ["settings", "--json"]).output)
+    assert "hidden-one" not in json.dumps(rows)
     assert {"UNMOGROWP_HOME", "UNMOGROWP_LAKE", "UNMOGROWP_SALT"} <= {row["setting"] for row in rows}
     assert "s" * 40 not in json.dumps(rows)
     assert all(row["meaning"] for row in rows)
