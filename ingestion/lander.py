@@ -22,7 +22,7 @@ from ingestion.spool import Spool
 from lakehouse.settings import Settings
 
 log: Final = logging.getLogger("ingestion.lander")
-_PAUSE_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 0.5
 _READY_SECONDS: Final = 60.0
 
 

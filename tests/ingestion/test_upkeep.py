@@ -24,6 +24,13 @@ from tests.ingestion.rig import APP, NOW, bronze, line
 EVENTS = "bronze/bronze_app_events"
 
 
+@pytest.fixture(autouse=True)
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the commits is enough to see what happens, but in the slow test."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr("ingestion.upkeep.FEW", 8)
+
+
 @contextmanager
 def landing(settings: Settings) -> Iterator[Spool]:
     """A spool whose every frame is a segment, and a commit, of its own."""
@@ -63,7 +70,7 @@ def files_a_day(settings: Settings, table: str = EVENTS) -> Counter[str]:
 
 
 def test_small_commits_are_merged_and_keep_their_rows(settings: Settings) -> None:
-    names = [f"r{n}" for n in range(FEW + 3)]
+    names = [f"r{n}" for n in range(11)]
     with landing(settings) as spool:
         send(spool, settings, names)
     assert files_a_day(settings) == {"ingest_date=2026-03-02": 4}
@@ -72,11 +79,11 @@ def test_small_commits_are_merged_and_keep_their_rows(settings: Settings) -> Non
 
 
 def test_files_of_earlier_processes_count_too(settings: Settings) -> None:
-    for start in range(0, FEW + 2, 17):
+    for start in (0, 5):
         with landing(settings) as spool:
-            send(spool, settings, [f"r{n}" for n in range(start, start + 17)])
-    assert files_a_day(settings)["ingest_date=2026-03-02"] <= 4
-    assert len(bronze(settings, "bronze_app_events")) == 3 * 17 - 17
+            send(spool, settings, [f"r{n}" for n in range(start, start + 5)])
+    assert files_a_day(settings)["ingest_date=2026-03-02"] == 3
+    assert len(bronze(settings, "bronze_app_events")) == 10
 
 
 def test_a_day_that_is_over_becomes_one_file(settings: Settings) -> None:
@@ -89,7 +96,7 @@ def test_a_day_that_is_over_becomes_one_file(settings: Settings) -> None:
 def test_merging_brings_nothing_new_to_a_run(settings: Settings) -> None:
     lake = Lake(settings.lake)
     with landing(settings) as spool:
-        send(spool, settings, [f"r{n}" for n in range(FEW - 2)])
+        send(spool, settings, [f"r{n}" for n in range(6)])
     consumed = lake.version(EVENTS)
     with landing(settings) as spool:
         send(spool, settings, ["new-1", "new-2", "new-3"])
