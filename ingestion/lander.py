@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Final, Union
+from typing import IO, Final, Protocol, Union
 
 import msgspec
 
@@ -74,6 +74,18 @@ OnLanded = Callable[[int, dict[str, int], float], None]
 OnCommitted = Callable[[str, int, float], None]
 
 
+class Landing(Protocol):
+    """What the endpoint needs of whoever lands its segments: this process or another."""
+
+    failures: int
+
+    def start(self, spool: Spool) -> None: ...
+
+    def enqueue(self, batch: int) -> None: ...
+
+    def stop(self, seconds: float) -> bool: ...
+
+
 class Lander:
     """One landing process for one spool, replaced when it dies. `failures` counts failed tries in a row."""
 
@@ -83,7 +95,7 @@ class Lander:
         *,
         on_landed: OnLanded = lambda *_: None,
         on_committed: OnCommitted = lambda *_: None,
-        on_failed: Callable[[], None] = lambda: None,
+        on_failed: Callable[[int], None] = lambda failures: None,
     ) -> None:
         self._settings = settings
         self._on_landed, self._on_committed, self._on_failed = on_landed, on_committed, on_failed
@@ -178,7 +190,7 @@ class Lander:
                 self._on_committed(table, files, seconds)
             case Failed(failures):
                 self.failures = failures
-                self._on_failed()
+                self._on_failed(failures)
             case Ready():
                 self._first.set()
             case Refused(message):

@@ -26,7 +26,7 @@ from granian.server.embed import Server
 
 from ingestion.apple_keys import PUBLISHED, AppleKeys
 from ingestion.endpoint import Endpoint, settle
-from ingestion.lander import Lander
+from ingestion.lander import Lander, Landing
 from ingestion.metrics import Metrics
 from ingestion.spool import Spool, SpoolLocked
 from ingestion.transport import check_transport
@@ -70,13 +70,15 @@ def serve(
     stop: threading.Event | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     apple_keys: AppleKeys = PUBLISHED,
+    landing: Callable[..., Landing] = Lander,
 ) -> None:
     """Serve until SIGTERM or SIGINT (or until `stop` is set), then land everything that was acknowledged.
 
-    `on_ready` is told the bound address. SettingError if a setting is missing, the port is taken or another process
-    serves this home. Returns when all is landed; RuntimeError if that failed (the spool keeps what is left).
+    `on_ready` is told the bound address, `landing` makes whoever lands what was acknowledged. SettingError if a setting
+    is missing, the port is taken or another process serves this home. Returns when all is landed; RuntimeError if that
+    failed (the spool keeps what is left).
     """
-    asyncio.run(_serve(settings, on_ready, stop, clock, apple_keys))
+    asyncio.run(_serve(settings, on_ready, stop, clock, apple_keys, landing))
 
 
 async def _serve(
@@ -85,17 +87,18 @@ async def _serve(
     stop: threading.Event | None,
     clock: Callable[[], datetime],
     apple_keys: AppleKeys,
+    landing: Callable[..., Landing],
 ) -> None:
     loop = asyncio.get_running_loop()
     settings.secret("salt")  # said before anything is made
     has_tls = check_transport(settings)
     port = _free_port(settings)
     metrics = Metrics()
-    lane = Lander(
+    lane = landing(
         settings,
         on_landed=metrics.landed,
         on_committed=metrics.committed,
-        on_failed=metrics.landing_errors.inc,
+        on_failed=lambda failures: metrics.landing_errors.inc(),
     )
     try:
         spool = Spool(
@@ -151,7 +154,7 @@ async def _serve(
         raise RuntimeError("not everything could be landed; the spool keeps it for the next start")
 
 
-def _land_rest(spool: Spool, lane: Lander) -> bool:
+def _land_rest(spool: Spool, lane: Landing) -> bool:
     spool.close()
     ended = lane.stop(_LAND_SECONDS)
     spool.release()

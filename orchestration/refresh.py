@@ -69,7 +69,7 @@ def refresh(settings: Settings, steps: Steps, *, job_name: str = "refresh", full
     with steps.step("Load definitions"):
         import dagster as dg
 
-        warm_up()
+        warm_up(with_training=job_name == "refresh")
 
         from orchestration.definitions import build_definitions
 

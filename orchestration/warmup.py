@@ -14,11 +14,13 @@ from lakehouse.settings import Settings
 
 # In the order in which a run needs them.
 _LIBRARIES: Final = ("dagster_dbt", "great_expectations", "lightgbm", "mlflow", "chdb", "clickhouse_connect")
+_FOR_TRAINING: Final = frozenset({"lightgbm", "mlflow"})
 
 
-def warm_up() -> None:
-    """Start loading in the background and return."""
-    threading.Thread(target=_load, name="warm-up", daemon=True).start()
+def warm_up(*, with_training: bool) -> None:
+    """Start loading what a run needs in the background and return."""
+    libraries = [name for name in _LIBRARIES if with_training or name not in _FOR_TRAINING]
+    threading.Thread(target=_load, args=(libraries,), name="warm-up", daemon=True).start()
 
 
 def parse_models_early(settings: Settings) -> None:
@@ -28,7 +30,7 @@ def parse_models_early(settings: Settings) -> None:
     start_parse(settings)
 
 
-def _load() -> None:
-    for name in _LIBRARIES:
+def _load(libraries: list[str]) -> None:
+    for name in libraries:
         with suppress(ImportError):
             importlib.import_module(name)

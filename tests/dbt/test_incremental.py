@@ -26,7 +26,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
         modes.append(run(dbt, step_by_step, "run").mode)
     assert modes == ["full", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
-    run(dbt, at_once, "build")
+    run(dbt, at_once, "run")
     compared = [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]
     assert len(compared) > 15
     for table in compared:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ingestion.import_report import ImportResult
 from ingestion.import_sources import ImportOptions, MappedFile
+from ingestion.landing import Lane
 from ingestion.server import Address, read_address, serve
 from lakehouse import engine
 from lakehouse.apps import App, new_write_key, save_apps
@@ -148,12 +149,19 @@ def ids_of(settings: Settings, file: Path, mapping: str, **options: Any) -> list
     return [json.loads(line)["record_id"] for _, chunk in chunks for line in chunk.records]
 
 
+def lane_here(settings: Settings, **callbacks: Any) -> Lane:
+    """The lane on a thread, where a process of its own would cost every test a second."""
+    lane = Lane(settings, **callbacks)
+    lane.prepare()
+    return lane
+
+
 @contextmanager
 def start_thread(settings: Settings, **options: Any) -> Iterator[Running]:
     """An endpoint in a thread of the test process, with two apps or those that `register` makes."""
     keys = options.pop("register", register_apps)(settings)
     stop, ready = threading.Event(), threading.Event()
-    options |= {"on_ready": lambda _: ready.set(), "stop": stop}
+    options = {"landing": lane_here} | options | {"on_ready": lambda _: ready.set(), "stop": stop}
     thread = threading.Thread(target=serve, args=(settings,), kwargs=options, daemon=True)
     thread.start()
     assert ready.wait(60), "the endpoint did not start"

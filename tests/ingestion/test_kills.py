@@ -66,7 +66,7 @@ class Crowd:
 def kill_rounds(home: Path, rounds: int, seed: int) -> tuple[Settings, Crowd]:
     """Start, load and kill an endpoint again and again on one home; then start it once more and stop it kindly."""
     rng = random.Random(seed)
-    settings = make_settings(home, ingest_commit_seconds=0.15, ingest_segment_bytes=65_536)
+    settings = make_settings(home, ingest_commit_seconds=0.15, ingest_segment_bytes=262_144)
     keys = register_apps(settings)
     crowd = Crowd()
     for _ in range(rounds):
