@@ -30,8 +30,8 @@ _QUOTE: Final = b'"'
 _BACKSLASH: Final = b"\\"
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any]])
 _MORE: Final = {kind: rules for kind, rules in RULES.items() if rules.has_more}
-# Fewer records than this are looked at one by one: the sweep has to be worth its beginning.
-_FEW: Final = 8
+# Records that are swept together. One bad record makes its block be looked at one by one, and a sweep has a beginning.
+_BLOCK: Final = 64
 _WITH_DEVICE: Final = frozenset(kind for kind, rules in RULES.items() if rules.has_address)
 _TABLE: Final = {kind: rules.table for kind, rules in RULES.items()}
 
@@ -92,31 +92,56 @@ class Validator:
         and from 0, 1, 2, ...
         """
         low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
-        if len(lines) < _FEW:
-            surely_good = self._one(lines[0], sender, low, high) if len(lines) == 1 else None
-        else:
-            surely_good = self._sweep(lines, sender, low, high)
-        if surely_good is not None:
-            return Checked(len(lines), surely_good)
         result = Checked()
+        parts = _Parts()
+        doubtful: list[int] = []
+        for start in range(0, len(lines), _BLOCK):
+            block = lines[start : start + _BLOCK]
+            if len(block) == 1:
+                surely_good = self._one(block[0], sender, low, high)
+            else:
+                surely_good = self._sweep(block, sender, low, high)
+            if surely_good is None:
+                doubtful += range(start, start + len(block))
+            else:
+                result.accepted += len(block)
+                parts.add(surely_good)
+        if doubtful:
+            self._look_closely(lines, doubtful, sender, (low, high), raws, positions, result, parts)
+        result.sections = parts.sections()
+        return result
+
+    def _look_closely(
+        self,
+        lines: Sequence[bytes],
+        doubtful: Sequence[int],
+        sender: Sender,
+        bounds: tuple[datetime, datetime],
+        raws: Sequence[bytes] | None,
+        positions: Sequence[int] | None,
+        result: Checked,
+        parts: _Parts,
+    ) -> None:
+        """Check records one by one and add the outcome to `result` and `parts`."""
         kept = _Kept()
         refused_quotes = 0
-        for index, line in enumerate(lines):
+        for index in doubtful:
+            line = lines[index]
             try:
-                record, added = self._judge(line, sender, low, high)
+                record, added = self._judge(line, sender, *bounds)
             except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 verdict = error if isinstance(error, Rejected) else exact.explain(line, error)
                 result.rejects.append(_reject(index, line, verdict, raws, positions))
                 refused_quotes += line.count(_QUOTE)
             else:
                 kept.add(index, record, added)
-        result.sections = self._encode(kept.records)
-        if not _is_plain(lines, kept, result.sections, refused_quotes):
+        sections = self._encode(kept.records)
+        if not _is_plain([lines[index] for index in doubtful], kept, sections, refused_quotes):
             kept = self._settle(lines, kept, raws, positions, result.rejects)
-            result.sections = self._encode(kept.records)
+            sections = self._encode(kept.records)
             result.rejects.sort(key=lambda r: r.position)
-        result.accepted = len(kept.records)
-        return result
+        result.accepted += len(kept.records)
+        parts.add(sections)
 
     def _judge(self, line: bytes, sender: Sender, low: datetime, high: datetime) -> tuple[Any, int]:
         """A record, and the quotation marks that checking added; Rejected or an error of the decoder."""
@@ -181,13 +206,9 @@ class Validator:
                             added += self._device(record, sender)
         except Rejected:
             return None
-        payloads: dict[int, list[bytes]] = {}
-        counts: dict[int, int] = {}
-        for kind, members in groups.items():
-            table = _TABLE[kind]
-            payloads.setdefault(table, []).append(self._encoder.encode_lines(members))
-            counts[table] = counts.get(table, 0) + len(members)
-        sections = [Section(table, counts[table], b"".join(parts)) for table, parts in sorted(payloads.items())]
+        sections = [
+            Section(_TABLE[kind], len(members), self._encoder.encode_lines(members)) for kind, members in groups.items()
+        ]
         canonical = sum(section.payload.count(_QUOTE) for section in sections) - added
         return sections if canonical == body.count(_QUOTE) and _has_all_keys(properties) else None
 
@@ -240,6 +261,25 @@ class Validator:
         return [
             Section(table, len(members), self._encoder.encode_lines(members))
             for table, members in sorted(groups.items())
+        ]
+
+
+class _Parts:
+    """Sections of the blocks of a request, joined by table."""
+
+    def __init__(self) -> None:
+        self._by_table: dict[int, list[Section]] = {}
+
+    def add(self, sections: Sequence[Section]) -> None:
+        for section in sections:
+            self._by_table.setdefault(section.table, []).append(section)
+
+    def sections(self) -> list[Section]:
+        return [
+            members[0]
+            if len(members) == 1
+            else Section(table, sum(m.count for m in members), b"".join([m.payload for m in members]))
+            for table, members in sorted(self._by_table.items())
         ]
 
 
