@@ -196,7 +196,18 @@ class Lake:
             done = handle.transaction_version(writer)
             if done is not None and done >= batch:
                 self.sync()  # an earlier try may have committed and died before its fsync
-                return False
+                again = f"{writer}~again"
+                landed_again = handle.transaction_version(again)
+                broken = self._broken_commit(table, writer, batch)
+                if not broken and (landed_again is None or landed_again < batch):
+                    return False
+                # Power went between commit and fsync: the log has the batch, the disk has not. Its rows come again,
+                # under another name, as the log will never forget the first.
+                for path in broken:
+                    path.unlink(missing_ok=True)
+                if broken:
+                    handle.repair()
+                return self.append_once(table, data, writer=again, batch=batch, metadata=metadata, distinct=distinct)
             if isinstance(data, pa.RecordBatchReader):
                 data = data.read_all()  # a retry needs the rows again
             try:
@@ -261,6 +272,26 @@ class Lake:
         """Make everything written so far survive power loss (object stores do it by themselves)."""
         if self.is_local:
             os.sync()
+
+    def _broken_commit(self, table: str, writer: str, batch: int) -> list[Path]:
+        """All data files of the commit of a batch if one of them is not whole on the local disk; else none.
+
+        Files that were merged since are sound: merging has read them.
+        """
+        if not self.is_local:
+            return []
+        folder = Path(self.uri(table))
+        for log in sorted((folder / "_delta_log").glob("*.json"), reverse=True):
+            actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line]
+            done = [a["txn"] for a in actions if "txn" in a]
+            if not any(txn["appId"] == writer and txn["version"] == batch for txn in done):
+                continue
+            adds = [(folder / unquote(a["add"]["path"]), a["add"]["size"]) for a in actions if "add" in a]
+            current = {Path(file) for file in self.files(table)}
+            kept = [(path, size) for path, size in adds if path in current]
+            is_whole = all(path.is_file() and path.stat().st_size == size for path, size in kept)
+            return [] if is_whole else [path for path, _ in kept]
+        return []
 
     def _fsync_commit(self, table: str, version: int) -> None:
         if not self.is_local:

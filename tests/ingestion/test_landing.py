@@ -153,6 +153,24 @@ def test_a_commit_that_was_written_but_not_heard_of_is_not_repeated(
     assert (receipt["received"], receipt["accepted"], receipt["requests"]) == (2, 2, 1)
 
 
+def test_a_commit_that_power_loss_left_without_its_file_lands_again(settings: Settings) -> None:
+    sent = frame(settings, line(), line(record_id="r2"), json.dumps({"app_id": APP, "record_id": "bad"}).encode())
+    land(settings, sent)
+    folder = settings.spool_dir / "ingest"
+    for _ in range(2):  # once with the damage, once after it was mended
+        for file in Lake(settings.lake).files("bronze/bronze_app_events"):
+            Path(file).write_bytes(b"")
+        (folder / "000000000001.seg").write_bytes(sent)  # its deletion was lost as well
+        lane = land(settings)
+        assert lane.failures == 0
+        assert sorted(r["record_id"] for r in bronze(settings, "bronze_app_events")) == ["r1", "r2"]
+        assert len(bronze(settings, "bronze_rejects")) == 1
+        (receipt,) = bronze(settings, "bronze_receipts")
+        assert (receipt["received"], receipt["accepted"]) == (3, 2)
+        sent_again = [p for p in folder.glob("*.seg") if p.stat().st_size]
+        assert sent_again == []
+
+
 def test_a_commit_names_the_event_dates_that_it_touches(settings: Settings) -> None:
     days = ("2026-02-27T23:59:59Z", "2026-02-25T00:00:00Z", "2026-02-28T00:30:00+01:00")
     land(settings, frame(settings, *(line(record_id=f"r{i}", event_at=day) for i, day in enumerate(days))))
