@@ -19,7 +19,7 @@ from typing import IO, Final, Protocol, Union
 import msgspec
 
 from ingestion.spool import Spool
-from lakehouse.settings import Settings
+from lakehouse.settings import SettingError, Settings
 
 log: Final = logging.getLogger("ingestion.lander")
 _PAUSE_SECONDS: Final = 0.5
@@ -111,13 +111,13 @@ class Lander:
         self.failures = 0
 
     def start(self, spool: Spool) -> None:
-        """Start the process and wait until it is ready; RuntimeError with its reason if it cannot be."""
+        """Start the process and wait until it is ready; SettingError if the lake cannot be used."""
         self._spool = spool
         self._thread.start()
         if not self._first.wait(_READY_SECONDS):
             raise RuntimeError(f"the lander did not start within {_READY_SECONDS:.0f} s")
         if self._refusal is not None:
-            raise RuntimeError(self._refusal)
+            raise SettingError(self._refusal)
 
     def enqueue(self, batch: int) -> None:
         """Hand over a sealed segment. Callable from any thread."""

@@ -63,7 +63,8 @@ def main() -> int:
     try:
         lane.prepare()
     except Exception as error:  # the named boundary: whatever keeps the lake from being opened is said to the endpoint
-        _report(Refused(f"the lake at {settings.lake} cannot be prepared: {error}"))
+        reason = str(error).partition("\n")[0]
+        _report(Refused(f"UNMOGROWP_LAKE cannot be used: no tables can be made in {settings.lake} ({reason})."))
         return 1
     lane.start(_Folder(Path(order.folder), order.writer))
     _report(Ready())

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.settings import Settings
-from tests.ingestion.rig import APP, Running, bronze, line, make_settings, register_apps, start_process
+from tests.ingestion.rig import APP, SALT, Running, bronze, line, make_settings, register_apps, start_process
 
 _SENDERS = 4
 _RECORDS = 20  # in a request, of which one is refused
@@ -222,4 +222,24 @@ def test_a_missing_salt_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
     )
     assert result.returncode == 2
     assert "UNMOGROWP_SALT is missing" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_lake_that_cannot_be_used_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    (tmp_path / "file").write_text("no folder")
+    settings = make_settings(tmp_path / "home", lake=tmp_path / "file" / "lake")
+    environment = {"UNMOGROWP_HOME": str(settings.home), "UNMOGROWP_SALT": SALT, "UNMOGROWP_INGEST_PORT": "0"}
+    result = subprocess.run(
+        [sys.executable, "-m", "ingestion"],
+        env=environment | {"UNMOGROWP_LAKE": settings.lake},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "UNMOGROWP_LAKE cannot be used" in result.stderr
     assert "Traceback" not in result.stderr
