@@ -53,3 +53,6 @@
 {% macro content_hash(column) %}
     {{- return(dbt.hash(dbt.listagg(column, "';'", 'order by ' ~ column))) -}}
 {% endmacro %}
+
+{# The language of a locale such as en-US or pt_BR, in lower case. #}
+{% macro language(locale) %}{{ return("lower(split_part(replace(" ~ locale ~ ", '_', '-'), '-', 1))") }}{% endmacro %}

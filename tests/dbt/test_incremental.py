@@ -59,6 +59,8 @@ DATE_SETS = (
     "touch_dates",
     "cost_dates",
     "install_dates",
+    "conversion_dates",
+    "credit_dates",
     "cohort_dates",
     "campaign_dates",
     "ingest_dates",
