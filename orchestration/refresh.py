@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import uuid
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from orchestration.warmup import warm_up
 if TYPE_CHECKING:
     import dagster as dg
 
+_MODULE: Final = "orchestration.definitions"
 _PID_TAG: Final = "unmogrowp/pid"
 _INSTANCE_FILE: Final = Path(__file__).resolve().parent.parent / "dagster.yaml"
 # No library of ours may call home; each has a switch of its own.
@@ -93,6 +95,7 @@ def refresh(settings: Settings, steps: Steps, *, job_name: str = "refresh", full
             raise_on_error=False,
         )
     watcher.close()
+    place_in_workspace(instance, run_id, job_name)
     return Refresh(run_id, result.success, watcher.failed_steps, watcher.failed_checks)
 
 
@@ -105,6 +108,29 @@ def close_dead_runs(instance: dg.DagsterInstance) -> None:
         pid = run.tags.get(_PID_TAG)
         if pid is not None and not _is_alive(int(pid)):
             instance.report_run_failed(run, "the process of this run was killed")
+            place_in_workspace(instance, run.run_id, run.job_name)
+
+
+def place_in_workspace(instance: dg.DagsterInstance, run_id: str, job_name: str) -> None:
+    """Note on a run which code location its job belongs to, as the UI's time line shows no run without one.
+
+    A run inside this process does not know it, and Dagster has no public call for it; the names are those of a run that
+    the UI itself starts.
+    """
+    from dagster._core.remote_origin import (
+        ManagedGrpcPythonEnvCodeLocationOrigin,
+        RemoteJobOrigin,
+        RemoteRepositoryOrigin,
+    )
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        return
+    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=_MODULE)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(loadable_target_origin=target, location_name=_MODULE)
+    repository = RemoteRepositoryOrigin(code_location_origin=location, repository_name="__repository__")
+    instance.run_storage.replace_job_origin(run, RemoteJobOrigin(repository_origin=repository, job_name=job_name))
 
 
 def _is_alive(pid: int) -> bool:

@@ -105,6 +105,16 @@ def test_status_says_what_there_is(home: Home) -> None:
     assert [row for row in state["failing_checks"] if row["severity"] == "critical"] == []
 
 
+def test_the_run_is_in_the_history_of_its_code_location(home: Home) -> None:
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home.settings.home / "dagster")) as instance:
+        (run,) = instance.get_runs()
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert run.remote_job_origin is not None
+    assert run.remote_job_origin.location_name == "orchestration.definitions"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_second_run_changes_nothing_but_publication_times(home: Home) -> None:
