@@ -99,6 +99,7 @@ async def _serve(
         on_landed=metrics.landed,
         on_committed=metrics.committed,
         on_failed=lambda failures: metrics.landing_errors.inc(),
+        on_fault=lambda fault: metrics.lander_faults.labels(fault).inc(),
     )
     try:
         spool = Spool(

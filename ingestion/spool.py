@@ -125,11 +125,14 @@ class Spool:
             self._condition.notify()
 
     def landed(self, batch: int) -> None:
-        """Delete a segment whose rows are all in the lake."""
-        self.path(batch).unlink(missing_ok=True)
+        """Delete a segment whose rows are all in the lake; OSError if the disk refuses, then call again.
+
+        It counts as landed in any case: a file that stays must not hold up the segments behind it.
+        """
         with self._condition:
             self._sealed.pop(batch, None)
             self._condition.notify()
+        self.path(batch).unlink(missing_ok=True)
 
     def set_aside(self, batch: int, damage: Damage) -> None:
         """Keep damaged bytes of a segment; doing it again writes the same file."""

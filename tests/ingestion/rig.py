@@ -150,7 +150,8 @@ def ids_of(settings: Settings, file: Path, mapping: str, **options: Any) -> list
 
 
 def lane_here(settings: Settings, **callbacks: Any) -> Lane:
-    """The lane on a thread, where a process of its own would cost every test a second."""
+    """The lane on a thread, where a process of its own would cost every test a second (and could have faults)."""
+    callbacks.pop("on_fault", None)
     lane = Lane(settings, **callbacks)
     lane.prepare()
     return lane

@@ -129,6 +129,11 @@ def test_keys_and_link_secrets_follow_their_files(settings: Settings) -> None:
     assert (set(keys.registry.apps), secrets.of(APP)) == ({APP, OTHER_APP}, None)
     now += 1
     assert (set(keys.registry.apps), secrets.of(APP)) == (set(), secret)
-    (settings.home / LINK_SECRETS_FILE).chmod(0o644)  # others can read it: it is refused
+    file = settings.home / LINK_SECRETS_FILE
+    file.write_text(file.read_text().replace(secret, "another secret" * 3))
+    file.chmod(0o644)  # others can read it: it is refused
     now += 1
     assert secrets.of(APP) == secret
+    file.chmod(0o600)
+    now += 1
+    assert secrets.of(APP) == "another secret" * 3
