@@ -256,14 +256,14 @@ class Spool:
     def _trim_newest(self) -> int:
         """Cut the torn tail off the segment that was active when the process died; the bytes cut.
 
-        They were never acknowledged as a whole; as a flipped bit in the last frame looks the same, they are kept.
+        They were never acknowledged as a whole, so they are no reject, but they are kept. Other damage stays for landing.
         """
         segments = self._segments()
         if not segments:
             return 0
         path = self.path(segments[-1])
         data = path.read_bytes()
-        tail = next((item for item in read_frames(data) if isinstance(item, Damage) and item.is_tail), None)
+        tail = next((item for item in read_frames(data) if isinstance(item, Damage) and item.is_torn), None)
         if tail is None:
             return 0
         self.set_aside(segments[-1], tail)
