@@ -74,7 +74,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT (or until `stop` is set), then land everything that was acknowledged.
 
-    `on_ready` is told the bound address, `landing` makes whoever lands what was acknowledged. SettingError if a setting
+    `on_ready` is told the bound address, `clock` tells the wall time of a receipt (aware, UTC; it may jump), `landing`
+    makes whoever lands what was acknowledged. SettingError if a setting
     is missing, the port is taken or another process serves this home. Returns when all is landed; RuntimeError if that
     failed (the spool keeps what is left).
     """

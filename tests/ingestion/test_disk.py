@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from ingestion.disk import DiskGuard
 from lakehouse.settings import Settings
+from tests.ingestion.disks import fill, mount, unmount
 from tests.ingestion.rig import Running, bronze, line, make_settings, start_thread
 
 MIB = 1024 * 1024
@@ -23,31 +23,16 @@ def small_disk(tmp_path: Path) -> Iterator[Mount]:
     """Mounts file systems of a given size; skips where that is not allowed."""
     mounted: list[Path] = []
 
-    def mount(size: str) -> Path:
+    def mount_one(size: str) -> Path:
         folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        try:
-            done = subprocess.run(command, capture_output=True, check=False).returncode == 0
-        except FileNotFoundError:
-            done = False
-        if not done:
+        if not mount(folder, size):
             pytest.skip("no file system can be mounted here")
         mounted.append(folder)
         return folder
 
-    yield mount
+    yield mount_one
     for folder in mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path, leave: int) -> Path:
-    """A file that takes all room but `leave` bytes."""
-    file = folder / "ballast"
-    status = os.statvfs(folder)
-    with file.open("wb") as stream:
-        stream.write(bytes(max(0, status.f_bavail * status.f_frsize - leave)))
-    return file
+        unmount(folder)
 
 
 def send(running: Running, name: str, sent: list[str], size: int = 100_000) -> int:
