@@ -47,7 +47,8 @@ def check(world: World, writers: list[Writer]) -> None:
 
     rejects = bronze(settings, "bronze_rejects")
     corrupt = Counter(row["raw"] for row in rejects if row["reason_code"] == "spool_corrupt")
-    assert corrupt == Counter(frame for writer in writers for _, frame in writer.flipped)
+    flipped = Counter(frame for writer in writers for _, frame in writer.flipped)
+    assert (corrupt - flipped, flipped - corrupt) == (Counter(), Counter()), "damage is not what the rejects say"
     refused = Counter(row["record_id"].partition("-")[0] for row in rejects if row["reason_code"] != "spool_corrupt")
     assert refused == Counter(dict.fromkeys(landed, 1)), "the rejects are not those of the requests that landed"
 

@@ -23,9 +23,9 @@ def unmount(folder: Path) -> None:
 
 
 def fill(folder: Path, leave: int) -> Path:
-    """A file that takes all room but `leave` bytes, also from others who write meanwhile."""
+    """A file that takes all room but `leave` bytes; called again, it takes what became free."""
     file = folder / "ballast"
-    with file.open("wb", buffering=0) as stream:
+    with file.open("ab", buffering=0) as stream:
         while (room := _room(folder) - leave) > 0:
             try:
                 stream.write(bytes(min(room, 1 << 20)))

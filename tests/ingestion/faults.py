@@ -251,8 +251,7 @@ def kill_before_deletion(world: World) -> None:
 
 def torn_tail(world: World) -> None:
     """The last frame was begun and never finished."""
-    _kill_with_segments(world)
-    newest = world.first.segments()[-1]
+    newest = _kill_with_segments(world)
     frame = world.rng.choice([raw for _, raw in _frames(newest)])
     piece = frame[: world.rng.randrange(1, len(frame))]
     with newest.open("ab") as stream:
@@ -264,8 +263,7 @@ def torn_tail(world: World) -> None:
 
 def flipped_tail(world: World) -> None:
     """A frame that nobody was told of was written whole, and not as it should be."""
-    _kill_with_segments(world)
-    newest = world.first.segments()[-1]
+    newest = _kill_with_segments(world)
     frame = _flip(world.rng, world.rng.choice([raw for _, raw in _frames(newest)]))
     with newest.open("ab") as stream:
         stream.write(frame)
@@ -276,8 +274,7 @@ def flipped_tail(world: World) -> None:
 
 def flipped_frame(world: World) -> None:
     """A byte of an acknowledged frame changes on the disk."""
-    _kill_with_segments(world)
-    segment = world.rng.choice(world.first.segments())
+    segment = _kill_with_segments(world)
     name, frame = world.rng.choice(list(_frames(segment)))
     data = segment.read_bytes()
     flipped = _flip(world.rng, frame)
@@ -287,16 +284,22 @@ def flipped_frame(world: World) -> None:
     world.first.land()
 
 
-def _kill_with_segments(world: World) -> None:
-    """Kill the endpoint while acknowledged frames lie in its spool, and no torn one: its lander hangs meanwhile."""
+def _kill_with_segments(world: World) -> Path:
+    """Kill the endpoint while acknowledged frames lie in its spool and no table has them: its lander hangs meanwhile.
+
+    The newest segment that holds frames, none of them torn by the kill itself.
+    """
     while True:
         world.first.run()
         os.kill(world.first.lander, signal.SIGSTOP)
         world.first.acknowledge(world.rng.randrange(3, 30))
         world.first.kill()
-        found = [item for path in world.first.segments() for item in read_frames(path.read_bytes())]
+        writer = (world.first.spool / "writer").read_text()
+        begun = max(world.lake.open(table).transaction_version(writer) or 0 for table in (EVENTS, REJECTS, RECEIPTS))
+        waiting = [path for path in world.first.segments() if int(path.stem) > begun]
+        found = [item for path in waiting for item in read_frames(path.read_bytes())]
         if found and not any(isinstance(item, Damage) for item in found):
-            return
+            return waiting[-1]
 
 
 def _frames(segment: Path) -> Iterator[tuple[str, bytes]]:
@@ -323,8 +326,13 @@ def _flip(rng: random.Random, frame: bytes) -> bytes:
 def full_spool_disk(world: World) -> None:
     world.first.run()
     refused = world.first.crowd.refused
-    with _no_room(world, world.first.settings.spool_dir, world.first.endpoint.pid):
-        until(lambda: world.first.crowd.refused > refused + 3, "a full disk refuses nothing")
+    with _no_room(world, world.first.settings.spool_dir, world.first.endpoint.pid) as fill_up:
+
+        def refuses() -> bool:
+            fill_up()  # what has landed meanwhile left room
+            return world.first.crowd.refused > refused + 3
+
+        until(refuses, "a full disk refuses nothing")
         if world.rng.random() < 0.3:
             world.first.kill()
     world.first.run()
@@ -343,19 +351,19 @@ def full_lake_disk(world: World) -> None:
 
 
 @contextmanager
-def _no_room(world: World, disk: Path, pid: int) -> Iterator[None]:
-    """A full disk; where none can be mounted, a process none of whose files may grow."""
+def _no_room(world: World, disk: Path, pid: int) -> Iterator[Callable[[], object]]:
+    """A full disk, and what fills it again; where none can be mounted, a process none of whose files may grow."""
     if disk in world.disks:
         ballast = fill(disk, leave=0)
         try:
-            yield
+            yield lambda: fill(disk, leave=0)
         finally:
             ballast.unlink()
         return
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
     try:
-        yield
+        yield lambda: None
     finally:
         with suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
