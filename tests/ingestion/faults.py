@@ -251,7 +251,7 @@ def kill_before_deletion(world: World) -> None:
 
 def torn_tail(world: World) -> None:
     """The last frame was begun and never finished."""
-    newest = _kill_with_segments(world)
+    newest = _kill_with_segments(world)[-1]
     frame = world.rng.choice([raw for _, raw in _frames(newest)])
     piece = frame[: world.rng.randrange(1, len(frame))]
     with newest.open("ab") as stream:
@@ -263,7 +263,7 @@ def torn_tail(world: World) -> None:
 
 def flipped_tail(world: World) -> None:
     """A frame that nobody was told of was written whole, and not as it should be."""
-    newest = _kill_with_segments(world)
+    newest = _kill_with_segments(world)[-1]
     frame = _flip(world.rng, world.rng.choice([raw for _, raw in _frames(newest)]))
     with newest.open("ab") as stream:
         stream.write(frame)
@@ -274,7 +274,7 @@ def flipped_tail(world: World) -> None:
 
 def flipped_frame(world: World) -> None:
     """A byte of an acknowledged frame changes on the disk."""
-    segment = _kill_with_segments(world)
+    segment = world.rng.choice(_kill_with_segments(world))
     name, frame = world.rng.choice(list(_frames(segment)))
     data = segment.read_bytes()
     flipped = _flip(world.rng, frame)
@@ -284,10 +284,10 @@ def flipped_frame(world: World) -> None:
     world.first.land()
 
 
-def _kill_with_segments(world: World) -> Path:
+def _kill_with_segments(world: World) -> list[Path]:
     """Kill the endpoint while acknowledged frames lie in its spool and no table has them: its lander hangs meanwhile.
 
-    The newest segment that holds frames, none of them torn by the kill itself.
+    The segments that hold them, oldest first; the kill itself tore none.
     """
     while True:
         world.first.run()
@@ -299,7 +299,7 @@ def _kill_with_segments(world: World) -> Path:
         waiting = [path for path in world.first.segments() if int(path.stem) > begun]
         found = [item for path in waiting for item in read_frames(path.read_bytes())]
         if found and not any(isinstance(item, Damage) for item in found):
-            return waiting[-1]
+            return waiting
 
 
 def _frames(segment: Path) -> Iterator[tuple[str, bytes]]:
