@@ -106,7 +106,7 @@ def _is_torn(raw: bytes) -> bool:
         return True
     _, length, crc = _PREFIX.unpack_from(raw)
     body = memoryview(raw)[PREFIX_BYTES:]
-    return len(body) < length and zlib.crc32(body) != crc  # a whole body is there if only its length is wrong
+    return len(body) < int(length) and zlib.crc32(body) != int(crc)  # a whole body may have only a wrong length
 
 
 def _frame_end(data: bytes, offset: int) -> int:

@@ -256,7 +256,7 @@ class Spool:
     def _trim_newest(self) -> int:
         """Cut the torn tail off the segment that was active when the process died; the bytes cut.
 
-        They were never acknowledged as a whole, so they are no reject, but they are kept. Other damage stays for landing.
+        They were never acknowledged as a whole, so they are no reject, but kept. Other damage is left for landing.
         """
         segments = self._segments()
         if not segments:
