@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ _ROUNDS: Final = 3
 _SECONDS: Final = 3.0
 _SUSTAINED_SECONDS: Final = 60.0
 _LIMIT_RECORDS: Final = 400_000
+# Longer than an endpoint tries to land what is left.
+_STOP_SECONDS: Final = 180.0
 _TABLES: Final = ("bronze/bronze_app_events", "bronze/bronze_touchpoints", "bronze/bronze_network")
 
 
@@ -172,7 +174,8 @@ def write_without_endpoint(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def endpoint(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+def endpoint(home: Path, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+    """An endpoint as a process, its port and a write key; stopped kindly and its home deleted afterwards."""
     settings, key = _home(home)
     port = _free_port()
     environment = dict(os.environ) | {
@@ -181,15 +184,21 @@ def endpoint(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
         "UNMOGROWP_INGEST_PORT": str(port),
     }
     with (settings.home / "endpoint.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "ingestion"], env=environment, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "ingestion"], env=environment | variables, stderr=log)
     try:
         while not (settings.home / "ingest.json").is_file():
+            if process.poll() is not None:
+                raise RuntimeError((settings.home / "endpoint.log").read_text(encoding="utf-8"))
             time.sleep(0.01)
         yield process, port, key
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(120)
-        shutil.rmtree(settings.home)
+        try:
+            process.wait(_STOP_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+            shutil.rmtree(settings.home)
 
 
 @contextmanager
@@ -247,8 +256,11 @@ def peak_mib(pid: int) -> float:
 
 def family(pid: int) -> list[int]:
     """A process and its children."""
-    children = (file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children"))
-    return [pid, *(int(child) for listed in children for child in listed)]
+    found = [pid]
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += [int(child) for child in file.read_text(encoding="utf-8").split()]
+    return found
 
 
 def _status_kib(pid: int, name: str) -> int:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 APP: Final = "bench.game"
+_PATIENCE_SECONDS: Final = 0.05
 _START: Final = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -76,13 +77,27 @@ def _text(at: datetime) -> str:
 class _Connection:
     socket: socket.socket
     since: float = 0.0
+    message: bytes = b""
     answer: bytes = b""
 
+    def send(self, message: bytes) -> None:
+        self.message, self.answer, self.since = message, b"", time.perf_counter()
+        self.socket.sendall(message)
 
-def drive(port: int, key: str, *, connections: int, batch: int, seconds: float, requests: int | None) -> dict[str, Any]:
+
+def drive(
+    port: int,
+    key: str,
+    *,
+    connections: int,
+    batch: int,
+    seconds: float,
+    requests: int | None,
+    is_patient: bool = False,
+) -> dict[str, Any]:
     """Keep one request in flight on each connection, for a time or a number of requests; counts and latencies.
 
-    RuntimeError if an answer is not 200.
+    RuntimeError if an answer is not 200. A patient sender waits after 429 and sends the request again.
     """
     lines = events(20_000 if batch > 1 else 2_000)
     head = f"POST /v1/events HTTP/1.1\r\nhost: bench\r\nx-write-key: {key}\r\ncontent-type: application/x-ndjson\r\n"
@@ -91,21 +106,29 @@ def drive(port: int, key: str, *, connections: int, batch: int, seconds: float, 
         body = b"\n".join(lines[start : start + batch])
         messages.append(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     selector = selectors.DefaultSelector()
-    sent = done = 0
+    sent = done = refused = 0
     latencies: list[float] = []
     started = time.perf_counter()
     for _ in range(connections):
         link = socket.create_connection(("127.0.0.1", port))
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(link, time.perf_counter())
-        link.sendall(messages[sent % len(messages)])
+        connection = _Connection(link)
+        connection.send(messages[sent % len(messages)])
         sent += 1
         selector.register(link, selectors.EVENT_READ, connection)
     while done < sent:
         for ready, _ in selector.select():
             connection = ready.data
-            connection.answer += connection.socket.recv(65_536)
+            received = connection.socket.recv(65_536)
+            if not received:
+                raise RuntimeError("the endpoint closed a connection")
+            connection.answer += received
             if not _is_whole(connection.answer):
+                continue
+            if is_patient and connection.answer.startswith(b"HTTP/1.1 429"):
+                refused += 1
+                time.sleep(_PATIENCE_SECONDS)
+                connection.send(connection.message)
                 continue
             if not connection.answer.startswith(b"HTTP/1.1 200"):
                 raise RuntimeError(connection.answer[:300].decode())
@@ -113,8 +136,7 @@ def drive(port: int, key: str, *, connections: int, batch: int, seconds: float, 
             latencies.append(now - connection.since)
             done += 1
             if now - started < seconds and (requests is None or sent < requests):
-                connection.answer, connection.since = b"", time.perf_counter()
-                connection.socket.sendall(messages[sent % len(messages)])
+                connection.send(messages[sent % len(messages)])
                 sent += 1
             else:
                 selector.unregister(connection.socket)
@@ -123,6 +145,7 @@ def drive(port: int, key: str, *, connections: int, batch: int, seconds: float, 
     return {
         "requests": done,
         "records": done * batch,
+        "refused": refused,
         "seconds": elapsed,
         "p50_ms": 1_000 * latencies[len(latencies) // 2],
         "p99_ms": 1_000 * latencies[int(len(latencies) * 0.99)],

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
+from ingestion.watched_file import WatchedFile
 from lakehouse.apps import APPS_FILE, App, AppRegistry, WriteKey, load_apps
-from lakehouse.settings import SettingError, Settings
-
-log: Final = logging.getLogger("ingestion.access")
-_LOOK_AGAIN_SECONDS: Final = 1.0
+from lakehouse.settings import Settings
 
 
 class Denied(Exception):  # noqa: N818 - names the answer
@@ -42,25 +38,15 @@ class Keys:
     """The registry of a home, kept fresh."""
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._settings, self._monotonic = settings, monotonic
-        self._stamp: tuple[int, int] | None = self._stat()
-        self._registry = load_apps(settings)
-        self._looked = monotonic()
+        """SettingError if the file is wrong."""
+        self._file = WatchedFile(
+            settings.home / APPS_FILE, lambda: load_apps(settings), what="keys", monotonic=monotonic
+        )
 
     @property
     def registry(self) -> AppRegistry:
         """The registry as of at most a second ago; a broken file keeps the last good one."""
-        now = self._monotonic()
-        if now - self._looked >= _LOOK_AGAIN_SECONDS:
-            self._looked = now
-            stamp = self._stat()
-            if stamp != self._stamp:
-                self._stamp = stamp
-                try:
-                    self._registry = load_apps(self._settings)
-                except SettingError as error:
-                    log.error("the old keys stay in force: %s", error)
-        return self._registry
+        return self._file.value
 
     def grant_of(self, key: str | None, scope: str, at: datetime) -> Grant:
         """What a key stands for; Denied when it may not. No key is kept in clear, here or anywhere."""
@@ -70,13 +56,6 @@ class Keys:
         if not found[1].allows(scope, at):
             raise Denied("forbidden")
         return Grant(*found)
-
-    def _stat(self) -> tuple[int, int] | None:
-        try:
-            status = (self._settings.home / APPS_FILE).stat()
-        except FileNotFoundError:
-            return None
-        return status.st_mtime_ns, status.st_ino
 
 
 def key_of(authorization: str | None, write_key: str | None) -> str | None:

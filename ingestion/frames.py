@@ -71,7 +71,7 @@ class Damage:
 
     offset: int
     raw: bytes
-    is_tail: bool  # nothing readable follows
+    is_torn: bool  # the beginning of a frame whose end was never written, at the end of the file
 
 
 def encode_frame(request: Request, checked: Checked) -> bytes:
@@ -93,8 +93,20 @@ def read_frames(data: bytes) -> Iterator[Frame | Damage]:
             offset = end
             continue
         following = _next_frame(data, offset + 1)
-        yield Damage(offset, data[offset:following], is_tail=following == len(data))
+        raw = data[offset:following]
+        yield Damage(offset, raw, is_torn=following == len(data) and _is_torn(raw))
         offset = following
+
+
+def _is_torn(raw: bytes) -> bool:
+    """True if writing stopped in the middle of a frame; False if bytes of a frame that was written have changed."""
+    if not MAGIC.startswith(raw[: len(MAGIC)]):
+        return False
+    if len(raw) < PREFIX_BYTES:
+        return True
+    _, length, crc = _PREFIX.unpack_from(raw)
+    body = memoryview(raw)[PREFIX_BYTES:]
+    return len(body) < int(length) and zlib.crc32(body) != int(crc)  # a whole body may have only a wrong length
 
 
 def _frame_end(data: bytes, offset: int) -> int:

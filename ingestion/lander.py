@@ -2,8 +2,8 @@
 
 The endpoint keeps the spool and its lock. The lander (`ingestion.lander_process`) reads sealed segments and reports
 what landed, one JSON line each way. So landing never holds the interpreter lock that requests need, and may run at a
-lower priority, as acknowledging comes first. A lander that dies is replaced and told again of all that has not landed;
-the batch numbers keep that exactly once.
+lower priority, as acknowledging comes first. A lander that dies, or cannot be understood, is replaced and told again of
+all that has not landed; the batch numbers keep that exactly once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Final, Protocol, Union
+from queue import Empty, SimpleQueue
+from typing import IO, Final, Literal, Protocol, Union
 
 import msgspec
 
@@ -72,6 +73,9 @@ _REPORT: Final = msgspec.json.Decoder(Report)
 OnLanded = Callable[[int, dict[str, int], float], None]
 # Told after each commit: table, data files (one per partition; a batch is too small for a second), seconds it took.
 OnCommitted = Callable[[str, int, float], None]
+# What can go wrong between endpoint and lander: the process did not start or ended, what it said was not understood or
+# could not be noted, a landed segment could not be deleted.
+Fault = Literal["start", "end", "report", "deletion"]
 
 
 class Landing(Protocol):
@@ -96,11 +100,14 @@ class Lander:
         on_landed: OnLanded = lambda *_: None,
         on_committed: OnCommitted = lambda *_: None,
         on_failed: Callable[[int], None] = lambda failures: None,
+        on_fault: Callable[[Fault], None] = lambda fault: None,
     ) -> None:
         self._settings = settings
         self._on_landed, self._on_committed, self._on_failed = on_landed, on_committed, on_failed
+        self._on_fault = on_fault
         self._lock = threading.Lock()
         self._pending: list[int] = []
+        self._undeleted: set[int] = set()  # landed segments whose files the disk did not let go yet
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._given_up = False
@@ -132,25 +139,34 @@ class Lander:
             if self._process is not None and self._process.stdin is not None:
                 _close(self._process.stdin)
         self._thread.join(seconds)
-        self._given_up = True
-        if self._thread.is_alive() and self._process is not None:
-            self._process.kill()
-            self._thread.join()
+        with self._lock:
+            self._given_up = True
+            if self._process is not None:
+                self._process.kill()
+        self._thread.join()
         return not self._pending
 
     @property
     def pid(self) -> int | None:
         """The process that lands now."""
-        return self._process.pid if self._process is not None else None
+        process = self._process
+        return process.pid if process is not None else None
 
     def _run(self) -> None:
-        while True:
-            self._work()
-            if self._refusal is not None or self._given_up or (self._stopping.is_set() and not self._pending):
+        while not self._given_up:
+            try:
+                self._work()
+            except Exception:  # the named boundary: whatever went wrong, what was handed over is landed by the next one
+                if self._process is None:
+                    self._fault("start", "the lander cannot be started; it will be tried again")
+                else:
+                    self._fault("report", "a report of the lander cannot be used; another lander is started")
+            self._end_process()
+            if self._refusal is not None or (self._stopping.is_set() and not self._pending):
                 return
             self.failures += 1
-            log.error("the lander ended before its time; starting another")
             time.sleep(_PAUSE_SECONDS)
+            self._delete_again()
 
     def _work(self) -> None:
         """One process from its start to its end."""
@@ -168,10 +184,37 @@ class Lander:
                 self._tell(batch)
             if self._stopping.is_set():
                 _close(process.stdin)
-        for line in process.stdout:
+            if self._given_up:
+                process.kill()
+        said: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=_read, args=(process.stdout, said), name="lander-reports", daemon=True).start()
+        while line := self._next(said):
             self._hear(_REPORT.decode(line))
+        if self._refusal is None and not (self._stopping.is_set() and not self._pending):
+            self._fault("end", "the lander ended before its time; another is started")
+
+    def _next(self, said: SimpleQueue[bytes]) -> bytes:
+        """The next report, empty at the end; deletions that failed are tried again meanwhile."""
+        while True:
+            try:
+                return said.get(timeout=_PAUSE_SECONDS if self._undeleted else None)
+            except Empty:
+                self._delete_again()
+
+    def _end_process(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
         process.wait()
+        assert process.stdin is not None
         _close(process.stdin)
+
+    def _fault(self, fault: Fault, text: str) -> None:
+        """Log, with the error that is being handled if there is one, and count."""
+        log.error(text, exc_info=sys.exc_info()[0] is not None, extra={"fault": fault})
+        self._on_fault(fault)
 
     def _tell(self, batch: int) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -182,9 +225,9 @@ class Lander:
         match report:
             case Landed(batch, rows, seconds):
                 self.failures = 0
-                self._spool.landed(batch)
                 with self._lock:
                     self._pending.remove(batch)
+                self._delete(batch)
                 self._on_landed(batch, rows, seconds)
             case Committed(table, files, seconds):
                 self._on_committed(table, files, seconds)
@@ -196,6 +239,32 @@ class Lander:
             case Refused(message):
                 self._refusal = message
                 self._first.set()
+
+    def _delete(self, batch: int) -> None:
+        """Delete a segment that has landed. What the disk keeps is tried again; the next start would know it, too."""
+        assert self._spool is not None
+        try:
+            self._spool.landed(batch)
+        except OSError:
+            if batch not in self._undeleted:
+                self._undeleted.add(batch)
+                text = "a landed segment was not deleted; it is tried again until it is"
+                log.error(text, exc_info=True, extra={"fault": "deletion", "batch": batch})
+            self._on_fault("deletion")
+        else:
+            self._undeleted.discard(batch)
+
+    def _delete_again(self) -> None:
+        for batch in sorted(self._undeleted):
+            self._delete(batch)
+
+
+def _read(stream: IO[bytes], said: SimpleQueue[bytes]) -> None:
+    """Pass on what a lander says, and an empty line when it has ended."""
+    with stream:
+        for line in stream:
+            said.put(line)
+    said.put(b"")
 
 
 def _plain(settings: Settings) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -54,29 +55,37 @@ def main() -> int:
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     settings = Settings.model_validate(order.settings | {"memory_limit": _MEMORY_LIMIT})
     configure_logs(settings)
+    report = _reporter()
     lane = Lane(
         settings,
-        on_landed=lambda batch, rows, seconds: _report(Landed(batch, rows, seconds)),
-        on_committed=lambda table, files, seconds: _report(Committed(table, files, seconds)),
-        on_failed=lambda failures: _report(Failed(failures)),
+        on_landed=lambda batch, rows, seconds: report(Landed(batch, rows, seconds)),
+        on_committed=lambda table, files, seconds: report(Committed(table, files, seconds)),
+        on_failed=lambda failures: report(Failed(failures)),
     )
     try:
         lane.prepare()
     except Exception as error:  # the named boundary: whatever keeps the lake from being opened is said to the endpoint
         reason = str(error).partition("\n")[0]
-        _report(Refused(f"UNMOGROWP_LAKE cannot be used: no tables can be made in {settings.lake} ({reason})."))
+        report(Refused(f"UNMOGROWP_LAKE cannot be used: no tables can be made in {settings.lake} ({reason})."))
         return 1
     lane.start(_Folder(Path(order.folder), order.writer))
-    _report(Ready())
+    report(Ready())
     for line in sys.stdin.buffer:
         lane.enqueue(int(line))
     lane.stop(_FOREVER)
     return 0
 
 
-def _report(report: msgspec.Struct) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
-    sys.stdout.buffer.flush()
+def _reporter() -> Callable[[msgspec.Struct], None]:
+    """Writes reports to what is standard output now; what a library prints goes to the log from here on."""
+    stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def report(said: msgspec.Struct) -> None:
+        stream.write(msgspec.json.encode(said) + b"\n")
+        stream.flush()
+
+    return report
 
 
 if __name__ == "__main__":

@@ -12,19 +12,15 @@ commas: the rest may be filled in by the network. `signed` and `expires` (Unix s
 from __future__ import annotations
 
 import hmac
-import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 from urllib.parse import quote
 
 from ingestion.links import EXPIRES, FIELD_OF, SIGNATURE, SIGNED, Pairs
+from ingestion.watched_file import WatchedFile
 from lakehouse.link_secrets import LINK_SECRETS_FILE, load_link_secrets
-from lakehouse.settings import SettingError, Settings
-
-log: Final = logging.getLogger("ingestion.link_signatures")
-_LOOK_AGAIN_SECONDS: Final = 1.0
+from lakehouse.settings import Settings
 
 
 def sign(secret: str, record_type: str, app_id: str, pairs: Pairs) -> str:
@@ -74,28 +70,13 @@ class LinkSecrets:
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         """SettingError if the file is there and wrong."""
-        self._settings, self._monotonic = settings, monotonic
-        self._stamp = self._stat()
-        self._known = load_link_secrets(settings)
-        self._looked = monotonic()
+        self._file = WatchedFile(
+            settings.home / LINK_SECRETS_FILE,
+            lambda: load_link_secrets(settings),
+            what="link secrets",
+            monotonic=monotonic,
+        )
 
     def of(self, app_id: str) -> str | None:
         """The secret of an app as of at most a second ago; None if it has none."""
-        now = self._monotonic()
-        if now - self._looked >= _LOOK_AGAIN_SECONDS:
-            self._looked = now
-            stamp = self._stat()
-            if stamp != self._stamp:
-                self._stamp = stamp
-                try:
-                    self._known = load_link_secrets(self._settings)
-                except SettingError as error:
-                    log.error("the old link secrets stay in force: %s", error)
-        return self._known.get(app_id)
-
-    def _stat(self) -> tuple[int, int, int] | None:
-        try:
-            status = (self._settings.home / LINK_SECRETS_FILE).stat()
-        except FileNotFoundError:
-            return None
-        return status.st_mtime_ns, status.st_ino, status.st_mode
+        return self._file.value.get(app_id)

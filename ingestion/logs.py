@@ -22,7 +22,7 @@ _HIDDEN: Final = "[secret]"
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}")
 _IN_URLS: Final = re.compile(r"(?<=//)[^/\s:@]+:[^/\s@]+(?=@)|(?<=\?)[^\s\"']+")
 # What a log call may add to its line with `extra`.
-_EXTRAS: Final = ("request_id", "route", "method", "status", "milliseconds", "batch", "table")
+_EXTRAS: Final = ("request_id", "route", "method", "status", "milliseconds", "batch", "table", "fault")
 
 
 def configure_logs(settings: Settings) -> None:

@@ -68,6 +68,9 @@ class Metrics:
         )
         self.files = Counter(f"{_PREFIX}_files_written", "Data files committed", ["table"], registry=registry)
         self.landing_errors = Counter(f"{_PREFIX}_landing_errors", "Landings that failed", registry=registry)
+        self.lander_faults = Counter(
+            f"{_PREFIX}_lander_faults", "Faults between endpoint and lander, by kind", ["fault"], registry=registry
+        )
         self._children: dict[tuple[str, str], Counter] = {}
         self.damaged = Gauge(f"{_PREFIX}_spool_quarantined", "Damaged pieces kept in quarantine", registry=registry)
 

@@ -11,14 +11,32 @@ from ingestion import adattributionkit, appsflyer, links, skan
 from ingestion.answers import Refusal, Result, SegmentResult
 from ingestion.reasons import RECORD_REASONS, REQUEST_REASONS
 from ingestion.records import RECORD, STRUCTS
-from ingestion.routes import ADATTRIBUTIONKIT, ALIASES, APPSFLYER, CLICK, IMPRESSION, ONLY, SEGMENT_ROUTES, SKAN
+from ingestion.routes import (
+    ADATTRIBUTIONKIT,
+    ALIASES,
+    APPSFLYER,
+    CLICK,
+    IMPRESSION,
+    ONLY,
+    SEGMENT_BATCHES,
+    SEGMENT_ROUTES,
+    SKAN,
+)
 from lakehouse.contract import SCHEMA_VERSION, sender_fields
 
 _REF: Final = "#/components/schemas/{name}"
+_HEADERS: Final = {
+    "X-Request-Id": "The sender's own id if it is sane, else ours",
+    "Retry-After": "Seconds",
+    "WWW-Authenticate": "How to send a write key",
+    "Allow": "The methods of this path",
+    "Location": "Where the person goes",
+}
+# Headers that every refusal of a status has.
+_REFUSAL_HEADERS: Final = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
 _JSON: Final = "application/json"
 _KEYS: Final[list[dict[str, Any]]] = [{"bearer": []}, {"basic": []}, {"header": []}]
 _APP: Final = {"name": "app", "in": "path", "required": True, "schema": {"type": "string"}}
-_APPSFLYER_NAMES: Final = (*appsflyer.NAMES, "eventValue", "eventCurrency", "eventTime", "att")
 _KIT_NAMES: Final = (adattributionkit.JWS, *adattributionkit.UNSIGNED_NAMES, "ad-interaction-type")
 _CONTROLS: Final = {
     links.SIGNATURE: "HMAC-SHA256 of the link under the link secret of the app",
@@ -44,13 +62,7 @@ def _page() -> dict[str, Any]:
     components["Record"] = record
     components["RejectReason"] = {"enum": sorted(RECORD_REASONS), "description": _listed(RECORD_REASONS)}
     components["RecordError"]["properties"]["code"] = {"$ref": _REF.format(name="RejectReason")}
-    refused = {
-        str(status): {
-            "description": " ".join(text for s, text in REQUEST_REASONS.values() if s == status),
-            "content": {_JSON: {"schema": {"type": "object", "properties": {"error": refusal}}}},
-        }
-        for status in sorted({status for status, _ in REQUEST_REASONS.values()})
-    }
+    refused = {str(status): _refused(status, refusal) for status in sorted({s for s, _ in REQUEST_REASONS.values()})}
     taken = {_JSON: {"schema": result}}
     events = {
         "200": {"description": "All records are accepted and durable.", "content": taken},
@@ -67,7 +79,8 @@ def _page() -> dict[str, Any]:
         "400": {"description": "The event is rejected with its reason.", "content": taken},
     }
     missing = {"404": refused["404"], "405": refused["405"]}
-    click = {"302": {"description": "To the store, the web page or a declared deep link."}} | missing
+    to_store = "To the store, the web page or a declared deep link."
+    click = {"302": {"description": to_store, "headers": {"Location": _header("Location")}}} | missing
     impression = {
         "200": {"description": "A transparent GIF of one pixel.", "content": {"image/gif": {}}},
         "204": {"description": "No body, if no image was asked for."},
@@ -75,6 +88,8 @@ def _page() -> dict[str, Any]:
         "503": refused["503"],
     } | missing
     any_object = {_JSON: {"schema": {"type": "object"}}}
+    calls = {"batch": {"type": "array", "items": {"type": "object"}}}
+    several_calls = {_JSON: {"schema": {"type": "object", "properties": calls, "required": ["batch"]}}}
     several = _several(_ref("Record"))
     paths = {"/v1/events": {"post": _post("Send records: one object, an array, or NDJSON", several, events | refused)}}
     for route, record_type in ONLY.items():
@@ -82,7 +97,8 @@ def _page() -> dict[str, Any]:
         paths[route] = {"post": _post(f"Send {record_type} records, and no others", only, events | refused)}
     for route in SEGMENT_ROUTES:
         name = route.rpartition("/")[2]
-        paths[route] = {"post": _post(f"Segment-compatible `{name}`", any_object, segment | refused)}
+        body = several_calls if route in SEGMENT_BATCHES else any_object
+        paths[route] = {"post": _post(f"Segment-compatible `{name}`", body, segment | refused)}
     for route, text, names in (
         (SKAN, "SKAdNetwork postback (2.1 to 4.0), as Apple's devices send it", ("app-id", *skan.NAMES)),
         (ADATTRIBUTIONKIT, "AdAttributionKit postback, as Apple's devices send it", _KIT_NAMES),
@@ -90,9 +106,7 @@ def _page() -> dict[str, Any]:
         answers = {status: events[status] for status in ("200", "400", "422")}
         paths[route] = {"post": _post(text, _object(names), answers | refused) | {"security": []}}
     paths[f"{APPSFLYER}/{{app}}"] = {
-        "post": _post(
-            "AppsFlyer-compatible server-to-server event", _object(_APPSFLYER_NAMES), appsflyer_answers | refused
-        )
+        "post": _post("AppsFlyer-compatible server-to-server event", _appsflyer_event(), appsflyer_answers | refused)
         | {"parameters": [_APP], "security": [*_KEYS, {"authentication": []}]}
     }
     paths[f"{CLICK}/{{app}}"] = {"get": _link("Click: record it and go to the store", click, ())}
@@ -100,13 +114,13 @@ def _page() -> dict[str, Any]:
     for path, route in ALIASES.items():
         post = paths[route]["post"]
         post["description"] = f"{post.get('description', 'Also at')} `{path}`"
-    for path, text in (
-        ("/healthz", "The process is alive"),
-        ("/readyz", "Records are taken (200) or not now (503)"),
-        ("/metrics", "Prometheus metrics"),
-        ("/openapi.json", "This page"),
-    ):
-        paths[path] = {"get": {"summary": text, "responses": {"200": {"description": text}}, "security": []}}
+    for path, (summary, answers) in _pages().items():
+        page_answers = answers | {"405": refused["405"], "429": refused["429"]}
+        paths[path] = {"get": {"summary": summary, "responses": page_answers, "security": []}}
+    for item in paths.values():
+        for operation in item.values():
+            for answer in operation["responses"].values():
+                answer.setdefault("headers", {})["X-Request-Id"] = _header("X-Request-Id")
     return {
         "openapi": "3.1.0",
         "info": {"title": "UnMoGrowP ingest", "version": str(SCHEMA_VERSION)},
@@ -122,6 +136,43 @@ def _page() -> dict[str, Any]:
             },
         },
     }
+
+
+def _pages() -> dict[str, tuple[str, dict[str, Any]]]:
+    """What tells of the endpoint itself: summary and answers by path."""
+    alive = {"type": "object", "properties": {"alive": {"const": True}}, "required": ["alive"]}
+    ready = {"ready": {"type": "boolean"}, "reason": {"type": ["string", "null"]}}
+    state = {_JSON: {"schema": {"type": "object", "properties": ready, "required": ["ready", "reason"]}}}
+    text, page = {"text/plain": {"schema": {"type": "string"}}}, {_JSON: {"schema": {"type": "object"}}}
+    return {
+        "/healthz": (
+            "The process is alive",
+            {"200": {"description": "It is alive.", "content": {_JSON: {"schema": alive}}}},
+        ),
+        "/readyz": (
+            "Whether records are taken",
+            {
+                "200": {"description": "Records are taken.", "content": state},
+                "503": {"description": "Not now, for the reason given.", "content": state},
+            },
+        ),
+        "/metrics": ("Prometheus metrics", {"200": {"description": "Prometheus' text format.", "content": text}}),
+        "/openapi.json": ("This page", {"200": {"description": "OpenAPI 3.1.", "content": page}}),
+    }
+
+
+def _refused(status: int, refusal: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"error": refusal}, "required": ["error"]}
+    named = _REFUSAL_HEADERS.get(status)
+    return {
+        "description": " ".join(text for s, text in REQUEST_REASONS.values() if s == status),
+        "headers": {named: _header(named)} if named else {},
+        "content": {_JSON: {"schema": schema}},
+    }
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"description": _HEADERS[name], "required": True, "schema": {"type": "string"}}
 
 
 def _describe(schema: dict[str, Any], record_type: str) -> None:
@@ -145,6 +196,12 @@ def _several(record: dict[str, str]) -> dict[str, Any]:
 
 def _object(names: tuple[str, ...]) -> dict[str, Any]:
     return {_JSON: {"schema": {"type": "object", "properties": {name: {} for name in names}}}}
+
+
+def _appsflyer_event() -> dict[str, Any]:
+    texts = {name: {"type": "string"} for name in (*appsflyer.NAMES, "eventCurrency", "eventTime")}
+    event = texts | {"eventValue": {"type": ["string", "object"]}, "att": {"type": ["string", "integer"]}}
+    return {_JSON: {"schema": {"type": "object", "properties": event, "required": ["eventName"]}}}
 
 
 def _link(summary: str, responses: dict[str, Any], more: tuple[str, ...]) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT (or until `stop` is set), then land everything that was acknowledged.
 
-    `on_ready` is told the bound address, `landing` makes whoever lands what was acknowledged. SettingError if a setting
+    `on_ready` is told the bound address, `clock` tells the wall time of a receipt (aware, UTC; it may jump), `landing`
+    makes whoever lands what was acknowledged. SettingError if a setting
     is missing, the port is taken or another process serves this home. Returns when all is landed; RuntimeError if that
     failed (the spool keeps what is left).
     """
@@ -99,6 +100,7 @@ async def _serve(
         on_landed=metrics.landed,
         on_committed=metrics.committed,
         on_failed=lambda failures: metrics.landing_errors.inc(),
+        on_fault=lambda fault: metrics.lander_faults.labels(fault).inc(),
     )
     try:
         spool = Spool(

@@ -125,11 +125,14 @@ class Spool:
             self._condition.notify()
 
     def landed(self, batch: int) -> None:
-        """Delete a segment whose rows are all in the lake."""
-        self.path(batch).unlink(missing_ok=True)
+        """Delete a segment whose rows are all in the lake; OSError if the disk refuses, then call again.
+
+        It counts as landed in any case: a file that stays must not hold up the segments behind it.
+        """
         with self._condition:
             self._sealed.pop(batch, None)
             self._condition.notify()
+        self.path(batch).unlink(missing_ok=True)
 
     def set_aside(self, batch: int, damage: Damage) -> None:
         """Keep damaged bytes of a segment; doing it again writes the same file."""
@@ -253,14 +256,14 @@ class Spool:
     def _trim_newest(self) -> int:
         """Cut the torn tail off the segment that was active when the process died; the bytes cut.
 
-        They were never acknowledged as a whole; as a flipped bit in the last frame looks the same, they are kept.
+        They were never acknowledged as a whole, so they are no reject, but kept. Other damage is left for landing.
         """
         segments = self._segments()
         if not segments:
             return 0
         path = self.path(segments[-1])
         data = path.read_bytes()
-        tail = next((item for item in read_frames(data) if isinstance(item, Damage) and item.is_tail), None)
+        tail = next((item for item in read_frames(data) if isinstance(item, Damage) and item.is_torn), None)
         if tail is None:
             return 0
         self.set_aside(segments[-1], tail)

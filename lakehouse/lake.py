@@ -282,7 +282,7 @@ class Lake:
             return []
         folder = Path(self.uri(table))
         for log in sorted((folder / "_delta_log").glob("*.json"), reverse=True):
-            actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line]
+            actions = _actions(log)
             done = [a["txn"] for a in actions if "txn" in a]
             if not any(txn["appId"] == writer and txn["version"] == batch for txn in done):
                 continue
@@ -309,10 +309,15 @@ def _writer_properties(distinct: Sequence[str] = ()) -> WriterProperties:
     return WriterProperties(**_COMPRESSION, column_properties=dict.fromkeys(distinct, plain) or None)
 
 
+def _actions(log: Path) -> list[dict[str, Any]]:
+    """The actions of one commit. Split as bytes: statistics hold values as they were sent, and text has more ways to
+    end a line (U+2028 and others) than JSON escapes."""
+    return [json.loads(line) for line in log.read_bytes().split(b"\n") if line]
+
+
 def _added_paths(log: Path, *, data_change: bool = False) -> list[str]:
     """Paths of the files a commit added; with `data_change` only those with rows that were not there before."""
-    actions = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line)
-    added = (action["add"] for action in actions if "add" in action)
+    added = (action["add"] for action in _actions(log) if "add" in action)
     return [unquote(add["path"]) for add in added if add["dataChange"] or not data_change]
 
 

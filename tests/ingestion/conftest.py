@@ -9,6 +9,7 @@ import pytest
 
 from ingestion.server import read_address
 from lakehouse.settings import Settings
+from tests.ingestion.link_apps import register as register_links
 from tests.ingestion.rig import NOW, STARTED, Running, make_settings, start_thread
 
 
@@ -36,3 +37,11 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with start_thread(settings, clock=lambda: NOW) as running:
         yield running
     assert read_address(settings) is None
+
+
+@pytest.fixture(scope="module")
+def link_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same for the apps of `tests.ingestion.link_apps`."""
+    settings = make_settings(tmp_path_factory.mktemp("links"), ingest_commit_seconds=0.2)
+    with start_thread(settings, clock=lambda: NOW, register=register_links) as running:
+        yield running

@@ -150,7 +150,8 @@ def ids_of(settings: Settings, file: Path, mapping: str, **options: Any) -> list
 
 
 def lane_here(settings: Settings, **callbacks: Any) -> Lane:
-    """The lane on a thread, where a process of its own would cost every test a second."""
+    """The lane on a thread, where a process of its own would cost every test a second (and could have faults)."""
+    callbacks.pop("on_fault", None)
     lane = Lane(settings, **callbacks)
     lane.prepare()
     return lane
@@ -175,10 +176,9 @@ def start_thread(settings: Settings, **options: Any) -> Iterator[Running]:
     assert not thread.is_alive(), "the endpoint did not stop"
 
 
-def start_process(settings: Settings, keys: dict[str, str], **environment: str) -> Running:
-    """An endpoint as a process of its own, as `python -m ingestion`."""
-    (settings.home / "ingest.json").unlink(missing_ok=True)  # a killed process leaves it behind
-    variables = {
+def process_environment(settings: Settings) -> dict[str, str]:
+    """All that an endpoint as a process is told."""
+    return {
         "PATH": os.environ["PATH"],
         "UNMOGROWP_HOME": str(settings.home),
         "UNMOGROWP_SALT": SALT,
@@ -186,10 +186,16 @@ def start_process(settings: Settings, keys: dict[str, str], **environment: str) 
         "UNMOGROWP_INGEST_COMMIT_SECONDS": str(settings.ingest_commit_seconds),
         "UNMOGROWP_INGEST_SEGMENT_BYTES": str(settings.ingest_segment_bytes),
     }
+
+
+def start_process(
+    settings: Settings, keys: dict[str, str], *, module: str = "ingestion", **environment: str
+) -> Running:
+    """An endpoint as a process of its own, as `python -m ingestion` (or another module that serves)."""
+    (settings.home / "ingest.json").unlink(missing_ok=True)  # a killed process leaves it behind
+    variables = process_environment(settings)
     with (settings.home / "endpoint.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ingestion"], env=variables | environment, stdout=log, stderr=log
-        )
+        process = subprocess.Popen([sys.executable, "-m", module], env=variables | environment, stdout=log, stderr=log)
     STARTED.append(process)
     deadline = time.monotonic() + 60
     while (address := read_address(settings)) is None:

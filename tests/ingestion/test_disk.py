@@ -1,9 +1,9 @@
-"""Disks that fill up: real small file systems where the sandbox can mount them."""
+"""Disks that fill up: real small file systems where the machine lets them be mounted."""
 
 from __future__ import annotations
 
 import os
-import subprocess
+import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,8 @@ import pytest
 
 from ingestion.disk import DiskGuard
 from lakehouse.settings import Settings
-from tests.ingestion.rig import Running, bronze, line, make_settings, start_thread
+from tests.ingestion.disks import fill, mount, unmount
+from tests.ingestion.rig import Running, bronze, line, make_settings, register_apps, start_process, start_thread
 
 MIB = 1024 * 1024
 Mount = Callable[[str], Path]
@@ -23,31 +24,16 @@ def small_disk(tmp_path: Path) -> Iterator[Mount]:
     """Mounts file systems of a given size; skips where that is not allowed."""
     mounted: list[Path] = []
 
-    def mount(size: str) -> Path:
+    def mount_one(size: str) -> Path:
         folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        try:
-            done = subprocess.run(command, capture_output=True, check=False).returncode == 0
-        except FileNotFoundError:
-            done = False
-        if not done:
+        if not mount(folder, size):
             pytest.skip("no file system can be mounted here")
         mounted.append(folder)
         return folder
 
-    yield mount
+    yield mount_one
     for folder in mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path, leave: int) -> Path:
-    """A file that takes all room but `leave` bytes."""
-    file = folder / "ballast"
-    status = os.statvfs(folder)
-    with file.open("wb") as stream:
-        stream.write(bytes(max(0, status.f_bavail * status.f_frsize - leave)))
-    return file
+        unmount(folder)
 
 
 def send(running: Running, name: str, sent: list[str], size: int = 100_000) -> int:
@@ -120,6 +106,35 @@ def test_a_full_lake_disk_keeps_requests_in_the_spool(small_disk: Mount, tmp_pat
         ballast.unlink()
         until(lambda: ids(settings) == sorted(sent))
     assert ids(settings) == sorted(sent)
+
+
+def test_a_process_whose_files_may_not_grow_refuses_and_recovers(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "home", ingest_commit_seconds=30)
+    running = start_process(settings, register_apps(settings))
+    assert running.process is not None
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    sent: list[str] = []
+
+    def send(name: str) -> int:
+        reply = running.post(line(record_id=name, properties={"a": "x" * 5_000}))
+        if reply.status == 200:
+            sent.append(name)
+        elif reply.status == 503:
+            assert reply.headers["retry-after"]
+        return reply.status
+
+    assert [send(f"before-{i}") for i in range(5)] == [200] * 5
+    # No file of the process may grow beyond this: what a full disk does to the spool.
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
+    statuses = [send(f"during-{i}") for i in range(10)]
+    assert statuses == [503] * 10
+    assert running.request("GET", "/readyz").status == 503
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, unlimited)
+    assert [send(f"after-{i}") for i in range(5)] == [200] * 5
+    assert running.request("GET", "/readyz").status == 200
+    running.stop()
+    assert sorted(r["record_id"] for r in bronze(settings, "bronze_app_events")) == sorted(sent)
+    assert bronze(settings, "bronze_rejects") == []
 
 
 def test_the_guard_looks_again(tmp_path: Path) -> None:

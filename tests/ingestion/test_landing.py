@@ -171,6 +171,19 @@ def test_a_commit_that_power_loss_left_without_its_file_lands_again(settings: Se
         assert sent_again == []
 
 
+def test_a_record_with_every_end_of_a_line_lands_and_holds_up_nothing(settings: Settings) -> None:
+    ends = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+    sent = line(record_id=f"r{ends}1", event_name=f"a{ends}b", properties={ends: ends})
+    bad = json.dumps({"app_id": APP, "record_id": f"bad{ends}"}, ensure_ascii=False).encode()
+    lane = land(settings, frame(settings, sent, bad))
+    assert lane.failures == 0
+    (row,) = bronze(settings, "bronze_app_events")
+    assert (row["record_id"], row["event_name"]) == (f"r{ends}1", f"a{ends}b")
+    assert json.loads(row["properties"]) == {ends: ends}
+    (reject,) = bronze(settings, "bronze_rejects")
+    assert reject["raw"] == bad
+
+
 def test_a_commit_names_the_event_dates_that_it_touches(settings: Settings) -> None:
     days = ("2026-02-27T23:59:59Z", "2026-02-25T00:00:00Z", "2026-02-28T00:30:00+01:00")
     land(settings, frame(settings, *(line(record_id=f"r{i}", event_at=day) for i, day in enumerate(days))))

@@ -92,6 +92,14 @@ def test_a_flipped_byte_costs_one_frame_and_is_reported(data: st.DataObject) -> 
     (found,) = [item for item in items if isinstance(item, Damage)]
     assert found.offset == sum(len(f) for f in frames[:hit])
     assert len(found.raw) == len(frames[hit])
+    assert not found.is_torn, "what was written whole is not taken for what was never acknowledged"
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"\0" * 500, b"other bytes that no frame begins with", MAGIC[:2] + b"xx"])
+def test_a_tail_that_no_frame_begins_with_is_not_torn(tail: bytes) -> None:
+    _, found = read_frames(frame("a") + tail)
+    assert isinstance(found, Damage)
+    assert (found.raw, found.is_torn) == (tail, False)
 
 
 @settings(max_examples=80, deadline=None)
@@ -106,7 +114,7 @@ def test_a_torn_tail_leaves_the_frames_before_it(cut: int) -> None:
         f"f{i}" for i in range(4) if ends[i] <= cut
     ]
     tails = [i for i in items if isinstance(i, Damage)]
-    assert [t.is_tail for t in tails] == ([] if cut in {0, *ends} else [True])
+    assert [t.is_torn for t in tails] == ([] if cut in {0, *ends} else [True])
 
 
 @settings(max_examples=150, deadline=None)
@@ -232,6 +240,15 @@ def test_a_torn_tail_is_cut_and_kept_at_start(tmp_path: Path) -> None:
         assert sealed == [7]
         assert spool.path(7).read_bytes() == frame("a"), "a tail that was never acknowledged is no damage to report"
         assert [p.read_bytes() for p in spool.quarantine.iterdir()] == [frame("b")[:-3]]
+
+
+def test_a_last_frame_that_was_written_whole_is_left_for_landing_to_report(tmp_path: Path) -> None:
+    flipped = bytearray(frame("b"))
+    flipped[-2] ^= 1
+    (tmp_path / "000000000007.seg").write_bytes(frame("a") + flipped)
+    with opened(tmp_path) as spool:
+        assert spool.torn_bytes == 0
+        assert spool.path(7).read_bytes() == frame("a") + flipped
 
 
 def test_what_was_left_is_handed_over_in_order(tmp_path: Path) -> None:

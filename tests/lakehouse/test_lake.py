@@ -40,6 +40,22 @@ def test_a_batch_is_appended_once_however_often_it_is_sent(lake: Lake) -> None:
     assert values(lake, "bronze/t") == [1, 1, 2]
 
 
+# Whatever Python takes for the end of a line in a text; a commit's statistics hold values as they are.
+LINE_ENDS = ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("end", LINE_ENDS, ids=ascii)
+def test_a_value_with_a_line_end_is_appended_found_again_and_merged(lake: Lake, end: str) -> None:
+    table = pa.table({"text": [f"a{end}b"], "day": ["x"]})
+    lake.create("bronze/t", table.schema, ["day"])
+    for batch in range(2):
+        assert lake.append_once("bronze/t", table, writer="w", batch=batch)
+    assert not lake.append_once("bronze/t", table, writer="w", batch=1)
+    assert len(lake.files_added("bronze/t", 0, 2) or []) == 2
+    assert lake.compact("bronze/t", ("day", "x"), target_bytes=1 << 20).after == 1
+    assert lake.open("bronze/t").to_pyarrow_table()["text"].to_pylist() == [f"a{end}b"] * 2
+
+
 def test_a_commit_carries_its_metadata(lake: Lake) -> None:
     lake.create("bronze/t", SCHEMA)
     lake.append_once("bronze/t", rows([1]), writer="w", batch=0, metadata={"unmogrowp.event_dates": "2026-01-01"})
