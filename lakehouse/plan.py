@@ -10,15 +10,19 @@ kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
     install_dates   installs to decide again: new or changed installs, and those a new touch or consent may reach
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
+    journey_dates   last days of journeys that a new touch or install may lengthen, cut or end with an install
+    path_dates      cohort_dates and journey_dates
     ingest_dates    receipt days of new rows
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -81,7 +85,7 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
     try:
         create_new_views(connection, lake, new, snapshot)
         implied = [app.app_id for app in load_apps(settings).apps.values() if app.implied_installs]
-        dates = _date_sets(connection, implied)
+        dates = _date_sets(connection, implied, _lookback_days(settings.dbt_project))
     finally:
         connection.close()
     if sum(len(values) for values in dates.values()) > _MAX_DATES:
@@ -137,7 +141,9 @@ def _why_full(lake: Lake, last: Run | None, code: str, full_refresh: bool) -> st
     return None
 
 
-def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -> dict[str, set[date]]:
+def _date_sets(
+    connection: duckdb.DuckDBPyConnection, implied_apps: list[str], lookback_days: int
+) -> dict[str, set[date]]:
     """The date sets by name."""
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
     connection.execute(
@@ -176,6 +182,9 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         union select i.install_date from silver.int_installs i join ids using (app_id, install_id)
         """,
     )
+    # A journey holds touches of the look-back before its last one, and waits the look-back for another or an install.
+    around = range(-lookback_days, lookback_days + 1)
+    journey_dates = {day + timedelta(days=n) for day in touch_dates | install_dates for n in around}
     days = _longest_window_days(connection)
     reached = {touch + timedelta(days=n) for touch in touch_dates for n in range(days + 1)}
     install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
@@ -217,6 +226,8 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         "install_dates": install_dates,
         "cohort_dates": cohort_dates,
         "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
+        "journey_dates": journey_dates,
+        "path_dates": cohort_dates | journey_dates,
         "ingest_dates": ingest_dates,
     }
 
@@ -254,6 +265,15 @@ def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
 def _longest_window_days(connection: duckdb.DuckDBPyConnection) -> int:
     hours = connection.execute("select max(window_hours) from rules.rule_attribution_windows").fetchall()[0][0]
     return -(-int(hours) // 24)
+
+
+def _lookback_days(dbt_project: Path) -> int:
+    """The variable `attribution_lookback_days` of the dbt project."""
+    text = (dbt_project / "dbt_project.yml").read_text(encoding="utf-8")
+    found = re.search(r"^  attribution_lookback_days: *(\d+)", text, flags=re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{dbt_project / 'dbt_project.yml'} does not set the variable attribution_lookback_days")
+    return int(found[1])
 
 
 def _dates(connection: duckdb.DuckDBPyConnection, sql: str) -> set[date]:

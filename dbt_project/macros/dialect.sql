@@ -53,3 +53,12 @@
 {% macro content_hash(column) %}
     {{- return(dbt.hash(dbt.listagg(column, "';'", 'order by ' ~ column))) -}}
 {% endmacro %}
+
+{# A text as a JSON string, so that a list of names is read back as it was whatever stands in them. #}
+{% macro json_string(text) %}{{ return(adapter.dispatch('json_string', 'unmogrowp')(text)) }}{% endmacro %}
+{% macro default__json_string(text) %}
+    {{- return("concat('\"', replace(replace(" ~ text ~ ", '\\\\', '\\\\\\\\'), '\"', '\\\\\"'), '\"')") -}}
+{% endmacro %}
+{% macro duckdb__json_string(text) %}
+    {{- return("concat('\"', replace(replace(" ~ text ~ ", '\\', '\\\\'), '\"', '\\\"'), '\"')") -}}
+{% endmacro %}

@@ -1,7 +1,7 @@
 """What the models look at: journeys over numbered channels, counted by how they ended.
 
-Belongs here: the journey and its one transformation. Does not belong here: where journeys come from (`path_counts`), and
-what is made of them (`markov`, `shapley`).
+Belongs here: the journey and its one transformation. Does not belong here: where journeys come from
+(`channel_effects`), and what is made of them (`markov`, `shapley`).
 """
 
 from __future__ import annotations

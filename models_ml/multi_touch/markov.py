@@ -1,10 +1,10 @@
 """Removal effects of channels in a Markov chain of order k, in closed form.
 
-A state is the last k channels of a journey (fewer at its start). From a state the chain goes on to the next channel, to
-(conversion) or to (null), as often as journeys did. Taking a channel out sends every visit to it to (null); its removal
-effect is the share of the conversion rate that is lost. With N the fundamental matrix, x the chance to convert from each
-state and C the states that end in the channel, the first visit to C happens in state s with probability f_s, where
-f N[C, C] = N[start, C], and the conversions lost are the sum of f_s x_s: no chain has to be solved again.
+A state is the last k channels of a journey (fewer at its start). From a state the chain goes on to the next channel,
+to (conversion) or to (null), as often as journeys did. Taking a channel out sends every visit to it to (null); its
+removal effect is the share of the conversion rate that is lost. With N the fundamental matrix, x the chance to convert
+from each state and C the states that end in the channel, the first visit to C happens in state s with probability f_s,
+where f N[C, C] = N[start, C], and the conversions lost are the sum of f_s x_s: no chain has to be solved again.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def _sampled(
 ) -> tuple[Floats, Floats]:
     """Mean marginal worth over random orders of arrival, and its standard error for conversions.
 
-    A journey counts from the moment the last of its channels has arrived, so one pass over the sets prices a whole order.
+    A journey counts once the last of its channels has arrived, so one pass over the sets prices a whole order.
     """
     width = max((len(members) for members in sets), default=1)
     padded = np.array([members + members[:1] * (width - len(members)) for members in sets]).reshape(len(sets), width)

@@ -61,6 +61,8 @@ DATE_SETS = (
     "install_dates",
     "cohort_dates",
     "campaign_dates",
+    "journey_dates",
+    "path_dates",
     "ingest_dates",
 )
 
