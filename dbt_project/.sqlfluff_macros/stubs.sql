@@ -12,7 +12,7 @@
 {% macro cohort_installs() %}select * from attributed_installs{% endmacro %}
 {% macro cohort_grid(installs, last_day) %}select * from {{ installs }}{% endmacro %}
 {% macro content_hash(column) %}md5(string_agg({{ column }}, ';' order by {{ column }})){% endmacro %}
-{% macro path_text(column, order) %}concat('[', string_agg({{ column }}, ',' order by {{ order }}), ']'){% endmacro %}
+{% macro path_text(partner, campaign, order) %}string_agg({{ partner }}, ',' order by {{ order }}){% endmacro %}
 {% macro is_path_touch(touch_type) %}true{% endmacro %}
 {% macro kept_position(place, touch_count) %}case when {{ place }} <= 20 then {{ place }} end{% endmacro %}
 {% macro part_of(amount_usd, part) %}cast({{ amount_usd }} * {{ part }} as decimal(18, 6)){% endmacro %}

@@ -5,9 +5,12 @@
     {{ 'true' if var('multi_touch_impressions') else touch_type ~ " != 'impression'" }}
 {%- endmacro %}
 
-{# A path as a JSON list of texts, in the order of an integer column. #}
-{% macro path_text(column, order) -%}
-    concat('[', {{ dbt.listagg(json_string(column), "','", 'order by ' ~ order) }}, ']')
+{# A path as a JSON list of [partner, campaign], in the order of an integer column. #}
+{% macro path_text(partner, campaign, order) -%}
+    {%- set touch -%}
+        concat('[', {{ json_string(partner) }}, ',', {{ json_string(campaign) }}, ']')
+    {%- endset -%}
+    concat('[', {{ dbt.listagg(touch, "','", 'order by ' ~ order) }}, ']')
 {%- endmacro %}
 
 {# Place of a touch among the kept ones, null if it is cut: the first and the latest touches are kept. #}

@@ -1,8 +1,8 @@
 {{ config(meta={'plan': 'journey_dates'}, partition_by='path_date') }}
 
 -- Journeys that ended without a conversion. A person is the strongest id on a touch; a journey ends at a touch that no
--- other follows within the look-back, and holds the touches of the look-back before that one, as a conversion's path
--- does. So a date depends on touches and installs at most the look-back away, and can be built by itself.
+-- other follows within the look-back, and holds the touches that could have won an install at that moment, as the path
+-- of a conversion does. So a date depends on touches and installs at most the look-back away, and is built by itself.
 {% set lookback = var('attribution_lookback_days') | int %}
 {% set ids = ['gaid', 'idfa', 'oaid', 'idfv', 'app_set_id', 'android_id', 'user_id', 'click_id'] %}
 
@@ -12,6 +12,7 @@ touches as (
     select
         app_id,
         record_id as touch_id,
+        record_type as touch_type,
         event_at as touch_at,
         event_date as touch_date,
         coalesce(partner, 'unknown') as partner,
@@ -32,59 +33,122 @@ touches as (
         and {{ planned_dates('event_date', days_before=lookback, days_after=lookback) }}
 ),
 
-followed as (
+-- The numbers stand for long keys inside this query only.
+people as (
     select
-        *,
-        lead(touch_at) over (partition by app_id, person_key order by touch_at, touch_id) as next_touch_at
+        app_id,
+        person_key,
+        row_number() over (order by app_id, person_key) as person_number
     from touches
     where person_key is not null
+    group by app_id, person_key
 ),
 
--- The last touch of a journey: nobody followed, or only after the look-back.
-ends as (
+followed as (
     select
-        *,
-        case
-            when next_touch_at is null or {{ add_hours('touch_at', 24 * lookback) }} < next_touch_at then touch_id
-        end as end_id
-    from followed
+        people.person_number,
+        touches.app_id,
+        touches.touch_id,
+        touches.touch_type,
+        touches.touch_at,
+        touches.partner,
+        touches.campaign_id,
+        lead(touches.touch_at) over (
+            partition by people.person_number order by touches.touch_at, touches.touch_id
+        ) as next_touch_at
+    from touches
+    inner join people on touches.app_id = people.app_id and touches.person_key = people.person_key
 ),
 
+-- A journey ends at the next touch that nobody followed, or only after the look-back.
 grouped as (
     select
         *,
-        min(case when end_id is not null then touch_at end) over journey_from_here as end_at
-    from ends
-    window
-        journey_from_here as (
-            partition by app_id, person_key
-            order by touch_at, touch_id
-            rows between current row and unbounded following
-        )
+        min(
+            case
+                when next_touch_at is null or {{ add_hours('touch_at', 24 * lookback) }} < next_touch_at then touch_at
+            end
+        ) over (
+            partition by person_number
+            order by touch_at desc, touch_id desc
+            rows between unbounded preceding and current row
+        ) as end_at
+    from followed
 ),
 
+journeys as (
+    select
+        *,
+        cast(end_at as date) as path_date
+    from grouped
+    where end_at <= {{ add_hours('touch_at', 24 * lookback) }}
+),
+
+-- The window that an install at the last touch would have given each touch: the most specific, then the latest one.
+windows as (
+    select *
+    from (
+        select
+            situation.app_id,
+            situation.partner,
+            situation.touch_type,
+            situation.path_date,
+            rule.window_hours,
+            row_number() over (
+                partition by situation.app_id, situation.partner, situation.touch_type, situation.path_date
+                order by
+                    case when rule.app_id = '*' then 1 else 0 end,
+                    case when rule.partner = '*' then 1 else 0 end,
+                    rule.valid_from desc,
+                    rule.window_hours desc
+            ) as choice
+        from (select distinct app_id, partner, touch_type, path_date from journeys) as situation
+        inner join {{ ref('rule_attribution_windows') }} as rule
+            on
+                situation.touch_type = rule.touch_type
+                and rule.app_id in (situation.app_id, '*')
+                and rule.partner in (situation.partner, '*')
+                and situation.path_date >= rule.valid_from
+    ) as ranked
+    where choice = 1
+),
+
+-- Touches of people who did install: they are in int_conversion_paths, or organic.
 matched as (
     select distinct app_id, touch_id
     from {{ ref('int_touch_matches') }}
     where {{ planned_dates('install_date', days_before=lookback, days_after=lookback) }}
 ),
 
+judged as (
+    select
+        journeys.*,
+        case when matched.touch_id is null then 0 else 1 end as is_matched,
+        case
+            when journeys.end_at <= {{ add_hours('journeys.touch_at', 'windows.window_hours') }} then 1 else 0
+        end as is_inside
+    from journeys
+    left join windows
+        on
+            journeys.app_id = windows.app_id
+            and journeys.partner = windows.partner
+            and journeys.touch_type = windows.touch_type
+            and journeys.path_date = windows.path_date
+    left join matched on journeys.app_id = matched.app_id and journeys.touch_id = matched.touch_id
+    where {{ planned_dates('journeys.path_date') }}
+),
+
 placed as (
     select
-        grouped.*,
-        row_number() over journey as place,
-        count(*) over (partition by grouped.app_id, grouped.person_key, grouped.end_at) as touch_count,
-        max(case when matched.touch_id is null then 0 else 1 end) over (
-            partition by grouped.app_id, grouped.person_key, grouped.end_at
-        ) as has_match
-    from grouped
-    left join matched on grouped.app_id = matched.app_id and grouped.touch_id = matched.touch_id
-    where grouped.end_at <= {{ add_hours('grouped.touch_at', 24 * lookback) }}
-    window
-        journey as (
-            partition by grouped.app_id, grouped.person_key, grouped.end_at
-            order by grouped.touch_at, grouped.touch_id
-        )
+        *,
+        max(is_matched) over (partition by person_number, end_at) as has_match,
+        sum(is_inside) over (partition by person_number, end_at) as touch_count,
+        sum(is_inside) over (
+            partition by person_number, end_at
+            order by touch_at, touch_id
+            rows between unbounded preceding and current row
+        ) as place
+    from judged
 ),
 
 kept as (
@@ -92,26 +156,23 @@ kept as (
         *,
         {{ kept_position('place', 'touch_count') }} as position
     from placed
-    where has_match = 0
+    where has_match = 0 and is_inside = 1
 ),
 
-journeys as (
+paths as (
     select
         app_id,
-        cast(end_at as date) as path_date,
-        {{ path_text('partner', 'position') }} as partner_path,
-        {{ path_text('campaign_id', 'position') }} as campaign_path
+        path_date,
+        {{ path_text('partner', 'campaign_id', 'position') }} as path
     from kept
     where position is not null
-    group by app_id, person_key, end_at
+    group by app_id, person_number, end_at, path_date
 )
 
 select
     app_id,
     path_date,
-    partner_path,
-    campaign_path,
+    path,
     count(*) as path_count
-from journeys
-where {{ planned_dates('path_date') }}
-group by app_id, path_date, partner_path, campaign_path
+from paths
+group by app_id, path_date, path
