@@ -38,6 +38,10 @@
 {% macro default__days_between(since, until) %}{{ return('datediff(' ~ until ~ ', ' ~ since ~ ')') }}{% endmacro %}
 {% macro duckdb__days_between(since, until) %}{{ return("date_diff('day', " ~ since ~ ", " ~ until ~ ")") }}{% endmacro %}
 
+{# A date moved by whole days, and the first day of its month. #}
+{% macro add_days(day, days) %}cast({{ dbt.dateadd('day', days, day) }} as date){% endmacro %}
+{% macro month_of(day) %}cast({{ dbt.date_trunc('month', day) }} as date){% endmacro %}
+
 {#
   USD of an amount in micros at a rate, exact: micros become units by multiplication, as division would be a double.
   The first factor is wider than 18 digits, because DuckDB keeps a product of two narrow decimals at 18 and overflows.

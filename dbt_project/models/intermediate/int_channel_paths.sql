@@ -1,5 +1,7 @@
 {{ config(meta={'plan': 'path_dates'}, partition_by='path_date') }}
 
+{% set lookback = var('attribution_lookback_days') | int %}
+
 with
 
 paths as (
@@ -45,6 +47,6 @@ select
     path_count,
     cast(null as decimal(18, 6)) as revenue_d7_usd,
     cast(null as decimal(18, 6)) as revenue_d30_usd,
-    cast({{ dbt.dateadd('day', var('attribution_lookback_days') | int, 'path_date') }} as date) as closed_date
+    {{ add_days('path_date', lookback) }} as closed_date
 from {{ ref('int_lost_paths') }}
 where {{ planned_dates('path_date') }}

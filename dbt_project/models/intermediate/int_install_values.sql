@@ -8,22 +8,27 @@ installs as (
     where is_primary and {{ planned_dates('install_date') }}
 ),
 
-revenues as (
+earnings as (
     select
         install.app_id,
         install.install_id,
-        sum(
-            case when {{ days_between('install.install_date', 'revenue.event_date') }} <= 7 then revenue.revenue_usd end
-        ) as revenue_d7_usd,
-        sum(
-            case when {{ days_between('install.install_date', 'revenue.event_date') }} <= 30 then revenue.revenue_usd end
-        ) as revenue_d30_usd
+        {{ days_between('install.install_date', 'revenue.event_date') }} as day_n,
+        revenue.revenue_usd
     from {{ ref('int_revenue_events') }} as revenue
     inner join installs as install on revenue.app_id = install.app_id and revenue.install_id = install.install_id
     where
         revenue.event_at >= install.install_at
         and {{ planned_dates('revenue.event_date', days_after=30) }}
-    group by install.app_id, install.install_id
+),
+
+revenues as (
+    select
+        app_id,
+        install_id,
+        sum(case when day_n <= 7 then revenue_usd end) as revenue_d7_usd,
+        sum(case when day_n <= 30 then revenue_usd end) as revenue_d30_usd
+    from earnings
+    group by app_id, install_id
 ),
 
 aged as (

@@ -18,9 +18,9 @@ touches as (
         coalesce(partner, 'unknown') as partner,
         coalesce(campaign_id, '') as campaign_id,
         case
-            {% for id in ids -%}
-            when {{ id }} is not null then concat('{{ id }}:', {{ id }})
-            {% endfor -%}
+            {% for id in ids %}
+                when {{ id }} is not null then concat('{{ id }}:', {{ id }})
+            {% endfor %}
         end as person_key
     from {{ ref('stg_touchpoints') }}
     where

@@ -12,7 +12,9 @@ installs as (
 
 -- The models in force: of each model the row of the app before that of all apps, then the latest.
 models as (
-    select *
+    select
+        *,
+        dense_rank() over (order by model) as model_number
     from (
         select
             situation.app_id,
@@ -88,6 +90,7 @@ weighted as (
     select
         known.*,
         models.model,
+        models.model_number,
         cast(
             case models.rule
                 when 'first' then case when known.position = 1 then 1 else 0 end
@@ -120,7 +123,7 @@ weighted as (
 totalled as (
     select
         *,
-        sum(weight) over (partition by conversion_number, model) as total_weight
+        sum(weight) over (partition by conversion_number, model_number) as total_weight
     from weighted
 ),
 
@@ -147,7 +150,7 @@ credited as (
         cast(
             case
                 when position < path_length then rounded_share
-                else 1 + rounded_share - sum(rounded_share) over (partition by conversion_number, model)
+                else 1 + rounded_share - sum(rounded_share) over (partition by conversion_number, model_number)
             end as decimal(10, 9)
         ) as credit
     from shared
@@ -161,6 +164,10 @@ priced as (
     from credited
 ),
 
+touched as (
+    select distinct conversion_number from touches
+),
+
 parts as (
     select
         app_id,
@@ -171,11 +178,11 @@ parts as (
         credit as credited_conversions,
         case
             when position < path_length then part_d7_usd
-            else revenue_d7_usd + part_d7_usd - sum(part_d7_usd) over (partition by conversion_number, model)
+            else revenue_d7_usd + part_d7_usd - sum(part_d7_usd) over (partition by conversion_number, model_number)
         end as credited_revenue_d7_usd,
         case
             when position < path_length then part_d30_usd
-            else revenue_d30_usd + part_d30_usd - sum(part_d30_usd) over (partition by conversion_number, model)
+            else revenue_d30_usd + part_d30_usd - sum(part_d30_usd) over (partition by conversion_number, model_number)
         end as credited_revenue_d30_usd
     from priced
     union all
@@ -190,8 +197,7 @@ parts as (
         sum(install.revenue_d30_usd) as credited_revenue_d30_usd
     from installs as install
     inner join models on install.app_id = models.app_id and install.install_date = models.install_date
-    left join (select distinct conversion_number from touches) as touched
-        on install.conversion_number = touched.conversion_number
+    left join touched on install.conversion_number = touched.conversion_number
     where touched.conversion_number is null
     group by install.app_id, models.model, install.install_date
 )
