@@ -158,7 +158,7 @@ _MULTI_TOUCH: Final = Invariant(
     sql=balance(
         "app_id, model",
         """
-        select app_id, model, count(*) as n
+        select app_id, model, count(*)::decimal(18, 9) as n
         from (
             select distinct i.app_id, i.install_id, r.model
             from gold.attributed_installs as i
@@ -181,7 +181,7 @@ _CHANNEL_CREDIT: Final = Invariant(
         """
         select i.app_id, i.month, m.level, m.model, i.n
         from (
-            select app_id, date_trunc('month', install_date)::date as month, count(*) as n
+            select app_id, date_trunc('month', install_date)::date as month, count(*)::decimal(18, 9) as n
             from gold.attributed_installs where is_primary group by all
         ) as i
         inner join (select distinct app_id, month, level, model from gold.channel_credit) as m
