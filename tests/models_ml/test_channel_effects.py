@@ -34,7 +34,8 @@ class World:
         self.con.execute("create schema silver")
         self.con.execute(
             "create table silver.int_channel_paths (app_id varchar, path_date date, is_converted boolean, "
-            "path varchar, path_count bigint, revenue_d7_usd decimal(18, 6), revenue_d30_usd decimal(18, 6), closed_date date)"
+            "path varchar, path_count bigint, revenue_d7_usd decimal(18, 6), revenue_d30_usd decimal(18, 6), "
+            "closed_date date)"
         )
         self.con.execute(
             "create table silver.int_watermarks as select 'app' as app_id, date '2026-03-01' watermark_date"
