@@ -1,27 +1,16 @@
 """Which dates a run must build: worked out from the bronze files that arrived since the last finished run.
 
-A plan names date sets; each dbt model declares the set it reads (`meta.plan`) and replaces those partitions whole.
-A set may be larger than needed, never smaller: full refresh and incremental give the same rows. What was consumed is
-kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
-
-    event_dates     dates of new app events, and of rows they collide with (same id, other date)
-    touch_dates     the same for touchpoints
-    cost_dates      cost days of new cost rows
-    install_dates   installs to decide again: new or changed installs, and those a new touch or consent may reach
-    cohort_dates    install dates of every install with new events, and of cohorts that come of age
-    campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
-    journey_dates   last days of journeys that a new touch or install may lengthen, cut or end with an install
-    path_dates      cohort_dates and journey_dates
-    ingest_dates    receipt days of new rows
+A plan names date sets (`lakehouse.plan_dates`); each dbt model declares the set it reads (`meta.plan`) and replaces
+those partitions whole. What was consumed is kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -31,10 +20,10 @@ from lakehouse.apps import load_apps
 from lakehouse.contract import bronze_schemas
 from lakehouse.engine import connect, select_files
 from lakehouse.lake import Lake
+from lakehouse.plan_dates import date_sets
 from lakehouse.runs import Run, code_version, last_run
 from lakehouse.settings import Settings
 
-COHORT_DAYS: Final = 30
 # An environment variable holds the plan; beyond this many dates a full refresh is the cheaper way anyway.
 _MAX_DATES: Final = 6_000
 _REQUIRED: Final = (
@@ -43,6 +32,9 @@ _REQUIRED: Final = (
     "silver/stg_consents",
     "silver/stg_costs",
     "silver/int_installs",
+    "silver/int_conversions",
+    "silver/int_reengagement_opens",
+    "silver/int_revenue_events",
     "gold/campaign_daily",
 )
 
@@ -85,7 +77,7 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
     try:
         create_new_views(connection, lake, new, snapshot)
         implied = [app.app_id for app in load_apps(settings).apps.values() if app.implied_installs]
-        dates = _date_sets(connection, implied, _lookback_days(settings.dbt_project))
+        dates = date_sets(connection, implied, _lookback_days(settings.dbt_project))
     finally:
         connection.close()
     if sum(len(values) for values in dates.values()) > _MAX_DATES:
@@ -141,132 +133,6 @@ def _why_full(lake: Lake, last: Run | None, code: str, full_refresh: bool) -> st
     return None
 
 
-def _date_sets(
-    connection: duckdb.DuckDBPyConnection, implied_apps: list[str], lookback_days: int
-) -> dict[str, set[date]]:
-    """The date sets by name."""
-    apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
-    connection.execute(
-        f"""
-        create temp table new_events as
-            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at,
-                record_type = 'install' or app_id in ({apps}) as makes_install
-            from bronze_new.bronze_app_events;
-        create temp table new_touches as
-            select app_id, record_id, event_date from bronze_new.bronze_touchpoints;
-        -- Rows already in silver under an id that arrived again.
-        create temp table known_events as
-            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id
-            from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id;
-        create temp table known_touches as
-            select s.event_date, s.received_at
-            from silver.stg_touchpoints s semi join new_touches n on s.app_id = n.app_id and s.record_id = n.record_id;
-        """
-    )
-    event_dates = _dates(connection, "select event_date from new_events union select event_date from known_events")
-    touch_dates = _dates(connection, "select event_date from new_touches union select event_date from known_touches")
-    cost_dates = _dates(
-        connection,
-        """
-        select cost_date from bronze_new.bronze_costs
-        union select s.cost_date from silver.stg_costs s
-            semi join bronze_new.bronze_costs n on s.app_id = n.app_id and s.record_id = n.record_id
-        """,
-    )
-    install_dates = _dates(
-        connection,
-        """
-        with ids as (select distinct app_id, install_id from new_events where makes_install)
-        select event_date from new_events where makes_install
-        union select event_date from known_events join ids using (app_id, install_id)
-        union select i.install_date from silver.int_installs i join ids using (app_id, install_id)
-        """,
-    )
-    # A journey holds touches of the look-back before its last one, and waits the look-back for another or an install.
-    around = range(-lookback_days, lookback_days + 1)
-    journey_dates = {day + timedelta(days=n) for day in touch_dates | install_dates for n in around}
-    days = _longest_window_days(connection)
-    reached = {touch + timedelta(days=n) for touch in touch_dates for n in range(days + 1)}
-    install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
-    install_dates |= _dates(
-        connection,
-        """
-        -- A consent is heard by installs at or after it, also the one that an earlier copy of it named.
-        with said as (
-            select app_id, record_id, install_id, event_at from bronze_new.bronze_consents
-            union all
-            select s.app_id, s.record_id, s.install_id, s.event_at from silver.stg_consents s
-                semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
-        )
-        select distinct i.install_date from silver.int_installs i
-            join said s on i.app_id = s.app_id and i.install_id = s.install_id and i.install_at >= s.event_at
-        """,
-    )
-    ageing = _ageing_dates(connection)
-    cohort_dates = install_dates | _dates(
-        connection,
-        """
-        with ids as (select app_id, install_id from new_events union select app_id, install_id from known_events)
-        select distinct i.install_date from silver.int_installs i join ids using (app_id, install_id)
-        """,
-    )
-    cohort_dates |= ageing & _dates(connection, "select distinct install_date from silver.int_installs")
-    received = " union ".join(
-        f"select ingest_date from bronze_new.{table.partition('/')[2]}" for table in bronze_schemas()
-    )
-    ingest_dates = _dates(
-        connection,
-        f"{received} union select received_at::date from known_events"
-        " union select received_at::date from known_touches",
-    )
-    return {
-        "event_dates": event_dates,
-        "touch_dates": touch_dates,
-        "cost_dates": cost_dates,
-        "install_dates": install_dates,
-        "cohort_dates": cohort_dates,
-        "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
-        "journey_dates": journey_dates,
-        "path_dates": cohort_dates | journey_dates,
-        "ingest_dates": ingest_dates,
-    }
-
-
-def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
-    """Install dates whose maturity may change, as some app's watermark (its latest lived instant) moves."""
-    rows = connection.execute(
-        """
-        with before as (
-            select app_id, max(least(event_at, received_at)) as watermark from silver.stg_app_events group by app_id
-        ),
-        kept as (
-            -- A copy with another time replaces the known row, which may take the watermark back.
-            select s.app_id, max(least(s.event_at, s.received_at)) as watermark
-            from silver.stg_app_events s anti join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
-            group by s.app_id
-        ),
-        arrived as (
-            select app_id, max(least(event_at, received_at)) as latest, min(least(event_at, received_at)) as earliest
-            from new_events group by app_id
-        )
-        select
-            least(b.watermark, coalesce(greatest(k.watermark, a.earliest), a.earliest))::date,
-            greatest(b.watermark, a.latest)::date
-        from arrived a left join before b using (app_id) left join kept k using (app_id)
-        """
-    ).fetchall()
-    ageing: set[date] = set()
-    for earliest, latest in rows:
-        first = earliest - timedelta(days=COHORT_DAYS + 2)
-        ageing |= {first + timedelta(days=n) for n in range((latest - first).days + 1)}
-    return ageing
-
-
-def _longest_window_days(connection: duckdb.DuckDBPyConnection) -> int:
-    hours = connection.execute("select max(window_hours) from rules.rule_attribution_windows").fetchall()[0][0]
-    return -(-int(hours) // 24)
-
-
 def _lookback_days(dbt_project: Path) -> int:
     """The variable `attribution_lookback_days` of the dbt project."""
     text = (dbt_project / "dbt_project.yml").read_text(encoding="utf-8")
@@ -274,8 +140,3 @@ def _lookback_days(dbt_project: Path) -> int:
     if found is None:
         raise ValueError(f"{dbt_project / 'dbt_project.yml'} does not set the variable attribution_lookback_days")
     return int(found[1])
-
-
-def _dates(connection: duckdb.DuckDBPyConnection, sql: str) -> set[date]:
-    rows: Iterable[tuple[date | None]] = connection.execute(sql).fetchall()
-    return {row[0] for row in rows if row[0] is not None}

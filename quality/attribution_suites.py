@@ -71,7 +71,7 @@ _INSTALLS: Final = mart(
 _CANDIDATES: Final = mart(
     "attribution_candidates",
     ("app_id", "conversion_id", "touch_id"),
-    "install_date",
+    "conversion_date",
     {
         "has_no_conversion": ("conversion_id is null or touch_id is null", "a candidate joins two records", "critical"),
         "has_second_winner": (
@@ -107,11 +107,12 @@ _CANDIDATES: Final = mart(
 _DECISIONS: Final = mart(
     "attribution_decisions",
     ("app_id", "conversion_id"),
-    "install_date",
+    "conversion_date",
     {
         "has_no_conversion": ("conversion_id is null", "a decision is about a conversion", "critical"),
         "has_other_reason": (
-            "(touch_id is not null) <> (reason_code = 'attributed') or is_organic <> (touch_id is null)",
+            "(touch_id is not null) <> (reason_code = 'attributed')"
+            " or is_organic <> (touch_id is null and reason_code <> 'kept_original')",
             "a decision names a touch or says why there is none",
             "critical",
         ),
@@ -140,4 +141,37 @@ _MULTI_TOUCH: Final = mart(
     columns=plain("model", "partner"),
 )
 
-ATTRIBUTION_SUITES: Final = (_INSTALLS, _CANDIDATES, _DECISIONS, _MULTI_TOUCH)
+
+_EVENTS: Final = mart(
+    "attributed_events",
+    ("app_id", "record_id", "conversion_id"),
+    "event_date",
+    {
+        "has_no_event": (
+            "record_id is null or conversion_id is null",
+            "credit joins an event and a conversion",
+            "critical",
+        ),
+        "has_other_date": ("event_date is distinct from event_at::date", "the partition is the UTC date", "critical"),
+        "has_second_credit": (
+            "is_primary and count(*) filter (is_primary) over (partition by app_id, record_id) > 1",
+            "one row of an event counts",
+            "critical",
+        ),
+        "is_organic_with_campaign": (
+            "is_organic and (partner <> 'organic' or campaign_id is not null)",
+            "organic events belong to nobody",
+            "critical",
+        ),
+        "has_amount_without_currency": (
+            "amount_micros is not null and currency is null",
+            "money has a currency",
+            "critical",
+        ),
+    },
+    is_filled("partner", "organic is a channel of its own"),
+    is_filled("is_primary", "either counts or not"),
+    columns=plain("partner", "record_type", "is_primary", "is_organic"),
+)
+
+ATTRIBUTION_SUITES: Final = (_INSTALLS, _CANDIDATES, _DECISIONS, _EVENTS, _MULTI_TOUCH)

@@ -105,13 +105,39 @@ _POSTBACKS: Final = Invariant(
 _ONE_DECISION: Final = Invariant(
     name="one_primary_decision_per_install",
     promise="P6",
-    why="every install has exactly one primary decision; organic is one of the channels",
-    needs=("silver.int_installs", "gold.attributed_installs"),
+    why="every install that counts has exactly one primary decision; organic is one of the channels",
+    needs=("silver.int_conversions", "gold.attributed_installs"),
     sql=same_keys(
         "installs",
         "app_id, install_id",
-        "silver.int_installs",
+        "(select app_id, install_id from silver.int_conversions where is_counted)",
         "(select app_id, install_id from gold.attributed_installs where is_primary)",
+    ),
+)
+_EVERY_CONVERSION: Final = Invariant(
+    name="one_primary_decision_per_conversion",
+    promise="P6",
+    why="installs, reinstalls and returns each have exactly one primary decision",
+    needs=("silver.int_conversions", "gold.attribution_decisions"),
+    sql=same_keys(
+        "conversions",
+        "app_id, conversion_id",
+        "silver.int_conversions",
+        "(select app_id, conversion_id from gold.attribution_decisions where is_primary)",
+    ),
+)
+_EVENT_CREDIT: Final = Invariant(
+    name="events_are_credited_once",
+    promise="P6",
+    why="of the rows of an event one is primary, so credited revenue is the revenue of known installs",
+    needs=("silver.int_revenue_events", "silver.int_installs", "gold.attributed_events"),
+    sql=same_keys(
+        "revenue events",
+        "app_id, record_id, revenue_usd",
+        "(select r.app_id, r.record_id, r.revenue_usd from silver.int_revenue_events r "
+        "semi join silver.int_installs i on r.app_id = i.app_id and r.install_id = i.install_id)",
+        "(select app_id, record_id, revenue_usd from gold.attributed_events "
+        "where is_primary and amount_micros is not null)",
     ),
 )
 _ONE_WINNER: Final = Invariant(
@@ -123,7 +149,8 @@ _ONE_WINNER: Final = Invariant(
         "winning touches",
         "app_id, conversion_id, touch_id",
         "(select app_id, conversion_id, touch_id from gold.attributed_installs where not is_organic and is_primary)",
-        "(select app_id, conversion_id, touch_id from gold.attribution_candidates where is_winner)",
+        "(select app_id, conversion_id, touch_id from gold.attribution_candidates "
+        "where is_winner and conversion_type = 'install')",
     ),
 )
 _OWN_APP: Final = Invariant(
@@ -232,6 +259,8 @@ INVARIANTS: Final[dict[str, Invariant]] = {
         _COST_STATEMENTS,
         _POSTBACKS,
         _ONE_DECISION,
+        _EVERY_CONVERSION,
+        _EVENT_CREDIT,
         _ONE_WINNER,
         _OWN_APP,
         _CREDIT,

@@ -35,7 +35,7 @@ _REVENUE_CAMPAIGNS: Final = Invariant(
     name="revenue_reaches_campaigns",
     promise="money",
     why="D0, D7 and D30 revenue of all campaigns is that of the installs that are old enough",
-    needs=("silver.int_revenue_events", "gold.attributed_installs", "gold.campaign_daily"),
+    needs=("silver.int_revenue_events", "silver.int_conversions", "gold.attributed_installs", "gold.campaign_daily"),
     sql=balance(
         "app_id, day",
         """
@@ -43,7 +43,9 @@ _REVENUE_CAMPAIGNS: Final = Invariant(
             select r.app_id, i.install_date, date_diff('day', i.install_date, r.event_date) as age,
                    sum(r.revenue_usd) as revenue_usd
             from silver.int_revenue_events as r
-            inner join gold.attributed_installs as i on r.app_id = i.app_id and r.install_id = i.install_id
+            inner join silver.int_conversions as c
+                on r.app_id = c.app_id and r.install_id = c.install_id and c.conversion_type <> 'reengagement'
+            inner join gold.attributed_installs as i on c.app_id = i.app_id and c.counted_install_id = i.install_id
             where i.is_primary and r.event_at >= i.install_at
             group by all
         )

@@ -12,6 +12,11 @@
 {% macro first_copies(bronze, columns, cleaned={}) %}select {{ columns | join(', ') }} from {{ bronze }}{% endmacro %}
 {% macro day_numbers(last) %}select 0 as day_n{% endmacro %}
 {% macro cohort_installs() %}select * from attributed_installs{% endmacro %}
+{% macro cohort_members(installs) %}select * from {{ installs }}{% endmacro %}
+{% macro in_force(situations, rule, date_column, scopes, values, exact=[]) %}select * from {{ situations }}{% endmacro %}
+{% macro rule_line(rule, columns) %}concat_ws('|', {{ columns | join(', ') }}){% endmacro %}
+{% macro same(left, right, columns) %}{{ left }}.app_id = {{ right }}.app_id{% endmacro %}
+{% macro language(locale) %}lower({{ locale }}){% endmacro %}
 {% macro cohort_grid(installs, last_day) %}select * from {{ installs }}{% endmacro %}
 {% macro content_hash(column) %}md5(string_agg({{ column }}, ';' order by {{ column }})){% endmacro %}
 {% macro path_text(partner, campaign, order) %}string_agg({{ partner }}, ',' order by {{ order }}){% endmacro %}

@@ -39,6 +39,21 @@
     where install.is_primary and {{ planned_dates('install.install_date') }}
 {%- endmacro %}
 
+{#
+  Each install of `installs` with every install id its user is seen under: its own and those of later reinstalls on the
+  device, as member_id. What a user does after a reinstall belongs to the cohort of the install that counted.
+#}
+{% macro cohort_members(installs) -%}
+    select {{ installs }}.install_id as member_id, {{ installs }}.*
+    from {{ installs }}
+    union all
+    select again.install_id as member_id, {{ installs }}.*
+    from {{ ref('int_reinstalls') }} as again
+    inner join {{ installs }}
+        on again.app_id = {{ installs }}.app_id and again.counted_install_id = {{ installs }}.install_id
+    where again.conversion_type != 'install'
+{%- endmacro %}
+
 {# One row per cohort, clock and day 0 to `last_day`, with the installs of the cohort and those past that day. #}
 {% macro cohort_grid(installs, last_day) -%}
     select

@@ -66,3 +66,6 @@
 {% macro duckdb__json_string(text) %}
     {{- return("concat('\"', replace(replace(" ~ text ~ ", '\\', '\\\\'), '\"', '\\\"'), '\"')") -}}
 {% endmacro %}
+
+{# The language of a locale such as en-US or pt_BR, in lower case. #}
+{% macro language(locale) %}{{ return("lower(split_part(replace(" ~ locale ~ ", '_', '-'), '-', 1))") }}{% endmacro %}

@@ -31,8 +31,13 @@ events as (
         ) as revenue_usd
     from {{ ref('attributed_installs') }} as install
     inner join {{ ref('int_watermarks') }} as watermark on install.app_id = watermark.app_id
+    left join {{ ref('int_conversions') }} as member
+        on
+            install.app_id = member.app_id
+            and install.install_id = member.counted_install_id
+            and member.conversion_type != 'reengagement'
     left join {{ ref('int_revenue_events') }} as revenue
-        on install.app_id = revenue.app_id and install.install_id = revenue.install_id
+        on member.app_id = revenue.app_id and member.install_id = revenue.install_id
     where {{ days_between('install.install_date', 'watermark.watermark_date') }} > 30
     group by install.app_id, install.install_date
 )

@@ -98,5 +98,5 @@ def test_an_empty_lake_builds_passes_its_cases_and_has_the_described_columns(bui
 
 def test_an_analyst_can_look_at_rows_and_read_the_docs(dbt: Dbt, built: tuple[Home, Outcome]) -> None:
     home, _ = built
-    assert dbt(home.folder, "show", "--select", "int_ruleset").success
-    assert dbt(home.folder, "docs", "generate", "--no-compile", "--select", "int_ruleset").success
+    assert dbt(home.folder, "show", "--select", "int_rulesets").success
+    assert dbt(home.folder, "docs", "generate", "--no-compile", "--select", "int_rulesets").success

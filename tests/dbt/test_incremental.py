@@ -60,6 +60,8 @@ DATE_SETS = (
     "touch_dates",
     "cost_dates",
     "install_dates",
+    "conversion_dates",
+    "credit_dates",
     "cohort_dates",
     "campaign_dates",
     "journey_dates",

@@ -130,6 +130,43 @@ def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
         if e == 0 and n % 9 == 0:
             values["environment"] = "sandbox"
         rows.append(("bronze/bronze_app_events", record(kind, f"ev{n}-{e}", when, **values)))
+    return rows + _returns(rng, n, at, days)
+
+
+def _returns(rng: random.Random, n: int, at: datetime, days: int) -> list[tuple[str, Row]]:
+    """What some users do later: install again on the same device, come back after an ad, renew by their server."""
+    rows: list[tuple[str, Row]] = []
+    if n % 3 == 0 and n % 2:
+        again = at + timedelta(days=rng.random() * (days - 2))
+        values = {"install_id": f"i{n}again", "gaid": f"ad-{n}", "ip_prefix": "203.0.113.0/24", "os_name": "android",
+                  "device_model": f"m{n % 2}", "locale": "de-DE"}  # fmt: skip
+        rows.append(("bronze/bronze_app_events", record("install", f"in{n}again", again, **values)))
+        for e in range(2):
+            earned = again + timedelta(hours=rng.randrange(1, 60))
+            money = {"revenue_micros": 10**6 + e, "currency": "USD", "event_name": "buy", "order_id": f"or{n}-{e}"}
+            rows.append(
+                ("bronze/bronze_app_events", record("event", f"ea{n}-{e}", earned, install_id=f"i{n}again", **money))
+            )
+        renewed = again + timedelta(days=rng.randrange(1, 5))
+        money = {"revenue_micros": 10**6, "currency": "USD", "event_name": "renew", "original_order_id": f"or{n}-0"}
+        rows.append(("bronze/bronze_app_events", record("event", f"rn{n}", renewed, user_id="u", **money)))
+        alike = {"ip_prefix": "203.0.113.0/24", "os_name": "android", "device_model": f"m{n % 2}", "locale": "de"}
+        touched = again - timedelta(hours=rng.choice((1, 2, 5, 7)))
+        rows.append(
+            (
+                "bronze/bronze_touchpoints",
+                record("click", f"al{n}", touched, partner="nettwo", campaign_id="c3", **alike),
+            )
+        )
+    if n % 5 == 0:
+        app, ad_id = (("game.android", "gaid"), ("game.ios", "idfa"), ("shop", "gaid"))[n % 3]
+        touched = at + timedelta(days=rng.random() * 5)
+        touch = {"app_id": app, ad_id: f"ad-{n}", "partner": "back", "is_retargeting": True}
+        rows.append(("bronze/bronze_touchpoints", record("click", f"rt{n}", touched, **touch)))
+        for e in range(2):
+            opened = touched + timedelta(hours=rng.randrange(1, 200))
+            values = {"app_id": app, "install_id": f"i{n}"}
+            rows.append(("bronze/bronze_app_events", record("session", f"rs{n}-{e}", opened, **values)))
     return rows
 
 

@@ -18,6 +18,7 @@ from lakehouse.runs import code_version, last_run, record_run
 from lakehouse.settings import Settings, load_settings
 
 BRONZE = bronze_schemas()
+DEVICE_IDS = ("gaid", "idfa", "oaid", "idfv", "app_set_id", "android_id")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -55,31 +56,49 @@ class World:
         self.lake.append_once(name, table(BRONZE[name], rows), writer="w", batch=self.batch)
         self.batch += 1
 
-    def build(self, events: list[dict[str, Any]], consents: list[dict[str, Any]] | None = None) -> None:
+    def build(
+        self,
+        events: list[dict[str, Any]],
+        consents: list[dict[str, Any]] | None = None,
+        touches: list[dict[str, Any]] | None = None,
+    ) -> None:
         """Silver as if a run had consumed everything that landed."""
         installs = [
-            {"app_id": e["app_id"], "install_id": e["install_id"], "install_date": e["event_date"]}
-            | {"install_at": e["event_at"]}
+            e | {"install_date": e["event_date"], "install_at": e["event_at"]}
             for e in events
             if e["record_type"] == "install"
         ]
+        conversions = [
+            install
+            | {"device_id": install["install_id"], "conversion_date": install["install_date"]}
+            | {"counted_install_date": install["install_date"]}
+            for install in installs
+        ]
         for name, schema, rows in (
             ("silver/stg_app_events", BRONZE["bronze/bronze_app_events"], events),
-            ("silver/stg_touchpoints", BRONZE["bronze/bronze_touchpoints"], []),
+            ("silver/stg_touchpoints", BRONZE["bronze/bronze_touchpoints"], touches or []),
             ("silver/stg_consents", BRONZE["bronze/bronze_consents"], consents or []),
             ("silver/stg_costs", BRONZE["bronze/bronze_costs"], []),
         ):
             self.lake.overwrite(name, table(schema, rows))
         instant = BRONZE["bronze/bronze_app_events"].field("event_at").type
-        keys = pa.schema(
-            [
-                ("app_id", pa.string()),
-                ("install_id", pa.string()),
-                ("install_date", pa.date32()),
-                ("install_at", instant),
-            ]
-        )
-        self.lake.overwrite("silver/int_installs", table(keys, installs))
+        install = [("app_id", pa.string()), ("install_id", pa.string()), ("install_date", pa.date32())]
+        ids = [(name, pa.string()) for name in ("click_id", *DEVICE_IDS, "user_id")]
+        conversion = [
+            ("device_id", pa.string()),
+            ("conversion_date", pa.date32()),
+            ("counted_install_date", pa.date32()),
+        ]
+        opened = [("conversion_date", pa.date32()), ("conversion_at", instant)]
+        order = [("original_order_id", pa.string()), ("event_date", pa.date32()), ("is_inherited", pa.bool_())]
+        renewals = [e for e in events if e.get("original_order_id")]
+        for name, columns, rows in (
+            ("int_installs", [*install, ("install_at", instant), *ids], installs),
+            ("int_conversions", [*install, *conversion], conversions),
+            ("int_reengagement_opens", [*install[:2], *opened], []),
+            ("int_revenue_events", [*install[:2], *order], renewals),
+        ):
+            self.lake.overwrite(f"silver/{name}", table(pa.schema(columns), rows))
         self.lake.overwrite("gold/campaign_daily", table(pa.schema([("date", pa.date32())]), []))
         windows = table(pa.schema([("window_hours", pa.int32())]), [{"window_hours": 168}])
         self.lake.overwrite("rules/rule_attribution_windows", windows)
@@ -226,6 +245,62 @@ def test_an_earlier_copy_of_an_install_dirties_the_old_and_the_new_install_day(w
     world.build(known)
     world.land("bronze/bronze_app_events", [event("a2", -42, "install")])
     assert world.plan().dates["install_dates"] == days(-42, -40)
+
+
+def test_an_install_dirties_all_installs_of_its_device(world: World) -> None:
+    """The first shares an id with the second only, the second another one with the third."""
+    known = [
+        event("a", -40, "install", "i1") | {"gaid": "g1", "android_id": "v"},
+        event("b", -30, "install", "i2") | {"gaid": "g2", "android_id": "v"},
+        event("c", -20, "install", "i3") | {"gaid": "g3"},
+    ]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("d", 0, "install", "i4") | {"gaid": "g1"}])
+    dates = world.plan().dates
+    assert dates["install_dates"] == days(-40, -30, 0)
+    assert set(days(-40, -30, 0)) <= set(dates["cohort_dates"])
+
+
+def test_a_retargeting_touch_dirties_the_days_on_which_it_may_bring_users_back(world: World) -> None:
+    known = [event("a", -40, "install") | {"gaid": "g"}, event("b", -3), event("z", 0)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_touchpoints", [event("t", -4, "click") | {"gaid": "g", "is_retargeting": True}])
+    dates = world.plan().dates
+    assert dates["conversion_dates"] == days(*range(-4, 4))
+    assert dates["install_dates"] == []
+
+
+def test_an_open_of_a_user_whom_retargeting_touched_dirties_its_day(world: World) -> None:
+    known = [event("a", -40, "install") | {"gaid": "g"}, event("b", -40, "install", "i2") | {"gaid": "h"}]
+    touches = [event("t", -4, "click") | {"gaid": "g", "is_retargeting": True}]
+    world.land("bronze/bronze_app_events", known)
+    world.land("bronze/bronze_touchpoints", touches)
+    world.build(known, touches=touches)
+    world.land("bronze/bronze_app_events", [event("c", -2), event("d", -1, install_id="i2")])
+    assert world.plan().dates["conversion_dates"] == days(-2)
+
+
+def test_a_decision_dirties_the_days_on_which_its_user_was_active(world: World) -> None:
+    known = [event("a", -9, "install"), event("b", -8, "event"), event("c", 0, "event"), event("d", -1)]
+    known += [event("e", -30, "install", "i2"), event("f", -5, "event", "i2")]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_touchpoints", [event("t", -10, "click")])
+    assert world.plan().dates["credit_dates"] == days(-8, 0)
+
+
+def test_the_first_order_of_a_subscription_dirties_its_renewals(world: World) -> None:
+    known = [
+        event("a", -9, "install"),
+        event("r", -1, "event", "") | {"install_id": None, "original_order_id": "o", "is_inherited": False},
+        event("x", -2, "event", "") | {"install_id": None, "original_order_id": "p", "is_inherited": False},
+    ]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("b", -9, "event") | {"order_id": "o"}])
+    assert world.plan().dates["event_dates"] == days(-9, -1)
 
 
 def test_changed_rules_ask_for_a_full_run(world: World, tmp_path: Path) -> None:

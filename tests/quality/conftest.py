@@ -70,6 +70,9 @@ _SILVER = (
     """create table silver.int_installs as
         select app_id, install_id, event_at as install_at, event_date as install_date, false as is_implied, platform
         from silver.stg_app_events where record_type = 'install'""",
+    """create table silver.int_conversions as
+        select app_id, install_id, 'conv-' || install_id as conversion_id, 'install' as conversion_type,
+               true as is_counted, install_id as counted_install_id from silver.int_installs""",
     """create table silver.int_revenue_events as
         select app_id, record_id, install_id, event_at, event_date, revenue_micros as amount_micros, currency,
                (revenue_micros / 1000000 * case currency when 'EUR' then 1.1 else 1 end)::decimal(18, 6) as revenue_usd
@@ -88,7 +91,8 @@ _RULES = (
 )
 _GOLD = (
     """create table gold.attribution_candidates as
-        select *, 'conv-' || install_id as conversion_id, install_at::date as install_date, 'click_id' as match_method,
+        select *, 'conv-' || install_id as conversion_id, install_at::date as install_date,
+               install_at::date as conversion_date, 'install' as conversion_type, 'click_id' as match_method,
                extract(epoch from install_at - touch_at)::bigint as elapsed_s, 604800 as window_s,
                true as is_eligible, candidate_rank = 1 as is_winner,
                case when candidate_rank > 1 then 'lost_to_later_touch' else 'won' end as reason_code,
@@ -129,8 +133,14 @@ _GOLD = (
         from gold.attributed_installs cross join (values ('partner'), ('campaign')) as levels(level)
         cross join (values ('markov_1'), ('shapley')) as models(model) group by all""",
     """create table gold.attribution_decisions as
-        select app_id, conversion_id, install_id, install_date, touch_id, is_organic, reason_code
+        select app_id, conversion_id, install_id, install_date, install_date as conversion_date, touch_id, is_organic,
+               reason_code, true as is_primary
         from gold.attributed_installs""",
+    """create table gold.attributed_events as
+        select r.app_id, r.record_id, i.conversion_id, true as is_primary, 'event' as record_type, r.event_at,
+               r.event_date, r.install_id, i.partner, nullif(i.campaign_id, '') as campaign_id, i.is_organic,
+               r.amount_micros, r.currency, r.revenue_usd
+        from silver.int_revenue_events as r inner join gold.attributed_installs as i using (app_id, install_id)""",
     """create table gold.campaign_daily as
         select app_id, date, platform, partner, campaign_id, sum(impressions)::bigint as impressions,
                sum(clicks)::bigint as clicks, sum(installs)::bigint as installs, sum(cost_usd) as cost_usd,

@@ -50,6 +50,15 @@ BREAKS: dict[str, tuple[tuple[str, str], ...]] = {
         ("two decisions", "insert into gold.attributed_installs from gold.attributed_installs where install_id = 'i2'"),
         ("only a copy", "update gold.attributed_installs set is_primary = false where install_id = 'i2'"),
     ),
+    "one_primary_decision_per_conversion": (
+        ("a conversion is not decided", "delete from gold.attribution_decisions where install_id = 'i3'"),
+        ("only a copy", "update gold.attribution_decisions set is_primary = false where install_id = 'i2'"),
+    ),
+    "events_are_credited_once": (
+        ("an event is credited to nobody", "delete from gold.attributed_events where record_id = 'r4'"),
+        ("both copies count", "insert into gold.attributed_events from gold.attributed_events"),
+        ("the amount is another one", "update gold.attributed_events set revenue_usd = 0"),
+    ),
     "winner_is_a_candidate": (
         ("the winner is another touch", "update gold.attributed_installs set touch_id = 't1' where install_id = 'i1'"),
         ("two winners", "update gold.attribution_candidates set is_winner = true"),

@@ -101,6 +101,13 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "level = 'creative', conversion_rate = 1.5, shapley_value = -1, standard_error = 99, credited_conversions = 11",
         "level = 'creative', conversion_rate = 1.5, shapley_value = -1, standard_error = 99, credited_conversions = 11",
     ),
+    "attributed_events": (
+        "app_id = null, record_id = null, partner = null, is_primary = null",
+        "event_date = date '2020-02-02'",
+        "is_organic = true, partner = 'net'",
+        "currency = null",
+        "conversion_id = 'other'",
+    ),
     "campaign_daily": (
         "app_id = null, date = null, partner = null, clicks = -1, cost_usd = -1",
         "is_mature_d0 = false, is_mature_d7 = false, is_mature_d30 = true, revenue_d7_usd = 2, revenue_d30_usd = 1",

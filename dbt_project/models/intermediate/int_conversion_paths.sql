@@ -4,7 +4,7 @@ with
 
 -- An install that the decision calls organic is organic in every model, whatever touched it.
 conversions as (
-    select app_id, conversion_id
+    select app_id, conversion_id, install_date
     from {{ ref('attributed_installs') }}
     where is_primary and not is_organic and {{ planned_dates('install_date') }}
 ),
@@ -13,7 +13,7 @@ touches as (
     select
         candidate.app_id,
         candidate.conversion_id,
-        candidate.install_date,
+        conversions.install_date,
         candidate.touch_id,
         candidate.touch_type,
         candidate.touch_at,
@@ -30,7 +30,7 @@ touches as (
     where
         candidate.is_eligible
         and {{ is_path_touch('candidate.touch_type') }}
-        and {{ planned_dates('candidate.install_date') }}
+        and {{ planned_dates('candidate.conversion_date') }}
 ),
 
 placed as (

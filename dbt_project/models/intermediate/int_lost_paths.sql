@@ -17,6 +17,7 @@ touches as (
         event_date as touch_date,
         coalesce(partner, 'unknown') as partner,
         coalesce(campaign_id, '') as campaign_id,
+        coalesce(platform, '') as platform,
         case
             {% for id in ids %}
                 when {{ id }} is not null then concat('{{ id }}:', {{ id }})
@@ -53,6 +54,7 @@ followed as (
         touches.touch_at,
         touches.partner,
         touches.campaign_id,
+        touches.platform,
         lead(touches.touch_at) over (
             partition by people.person_number order by touches.touch_at, touches.touch_id
         ) as next_touch_at
@@ -84,40 +86,41 @@ journeys as (
     where end_at <= {{ add_hours('touch_at', 24 * lookback) }}
 ),
 
--- The window that an install at the last touch would have given each touch: the most specific, then the latest one.
-windows as (
-    select *
-    from (
-        select
-            situation.app_id,
-            situation.partner,
-            situation.touch_type,
-            situation.path_date,
-            rule.window_hours,
-            row_number() over (
-                partition by situation.app_id, situation.partner, situation.touch_type, situation.path_date
-                order by
-                    case when rule.app_id = '*' then 1 else 0 end,
-                    case when rule.partner = '*' then 1 else 0 end,
-                    rule.valid_from desc,
-                    rule.window_hours desc
-            ) as choice
-        from (select distinct app_id, partner, touch_type, path_date from journeys) as situation
-        inner join {{ ref('rule_attribution_windows') }} as rule
-            on
-                situation.touch_type = rule.touch_type
-                and rule.app_id in (situation.app_id, '*')
-                and rule.partner in (situation.partner, '*')
-                and situation.path_date >= rule.valid_from
-    ) as ranked
-    where choice = 1
+-- What the rules would have given each touch for an install at the last one: its window, and whether the partner is on.
+window_situations as (
+    select distinct
+        app_id,
+        partner,
+        platform,
+        'install' as conversion_type,
+        touch_type,
+        'deterministic' as match_class,
+        path_date
+    from journeys
 ),
 
--- Touches of people who did install: they are in int_conversion_paths, or organic.
+windows as (
+    {{ in_force(
+        'window_situations', ref('rule_attribution_windows'), 'path_date',
+        ['app_id', 'partner', 'platform', 'conversion_type'], ['window_hours'], exact=['touch_type', 'match_class']
+    ) | indent(4) }}
+),
+
+partner_situations as (
+    select distinct app_id, partner, path_date from window_situations
+),
+
+partners as (
+    {{ in_force(
+        'partner_situations', ref('rule_partners'), 'path_date', ['app_id', 'partner'], ['is_enabled']
+    ) | indent(4) }}
+),
+
+-- Touches of people who did install, or came back: they are in int_conversion_paths, organic, or no prospects.
 matched as (
     select distinct app_id, touch_id
     from {{ ref('int_touch_matches') }}
-    where {{ planned_dates('install_date', days_before=lookback, days_after=lookback) }}
+    where {{ planned_dates('conversion_date', days_before=lookback, days_after=lookback) }}
 ),
 
 judged as (
@@ -125,15 +128,26 @@ judged as (
         journeys.*,
         case when matched.touch_id is null then 0 else 1 end as is_matched,
         case
-            when journeys.end_at <= {{ add_hours('journeys.touch_at', 'windows.window_hours') }} then 1 else 0
+            when
+                partners.is_enabled
+                and windows.window_hours > 0
+                and journeys.end_at <= {{ add_hours('journeys.touch_at', 'windows.window_hours') }}
+                then 1
+            else 0
         end as is_inside
     from journeys
     left join windows
         on
             journeys.app_id = windows.app_id
             and journeys.partner = windows.partner
+            and journeys.platform = windows.platform
             and journeys.touch_type = windows.touch_type
             and journeys.path_date = windows.path_date
+    left join partners
+        on
+            journeys.app_id = partners.app_id
+            and journeys.partner = partners.partner
+            and journeys.path_date = partners.path_date
     left join matched on journeys.app_id = matched.app_id and journeys.touch_id = matched.touch_id
     where {{ planned_dates('journeys.path_date') }}
 ),

@@ -5,13 +5,13 @@ with
 winners as (
     select *
     from {{ ref('attribution_candidates') }}
-    where is_winner and {{ planned_dates('install_date') }}
+    where is_winner and conversion_type = 'install' and {{ planned_dates('conversion_date') }}
 ),
 
 decisions as (
     select *
     from {{ ref('attribution_decisions') }}
-    where is_primary and {{ planned_dates('install_date') }}
+    where is_primary and is_counted and {{ planned_dates('conversion_date') }}
 )
 
 select
@@ -37,6 +37,7 @@ select
     winner.touch_type,
     winner.touch_at,
     winner.match_method,
+    winner.match_confidence,
     winner.elapsed_s as click_to_install_s,
     decision.candidate_count,
     decision.eligible_count,

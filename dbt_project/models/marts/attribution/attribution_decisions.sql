@@ -1,4 +1,4 @@
-{{ config(meta={'plan': 'install_dates'}, partition_by='install_date') }}
+{{ config(meta={'plan': 'conversion_dates'}, partition_by='conversion_date') }}
 
 with
 
@@ -10,30 +10,48 @@ considered as (
         sum(case when is_eligible then 1 else 0 end) as eligible_count,
         max(case when is_winner then touch_id end) as touch_id
     from {{ ref('attribution_candidates') }}
-    where {{ planned_dates('install_date') }}
+    where {{ planned_dates('conversion_date') }}
     group by app_id, conversion_id
+),
+
+decided as (
+    select
+        conversion.*,
+        considered.touch_id,
+        cast(coalesce(considered.candidate_count, 0) as bigint) as candidate_count,
+        cast(coalesce(considered.eligible_count, 0) as bigint) as eligible_count,
+        case
+            when considered.touch_id is not null then 'attributed'
+            when conversion.conversion_type = 'att_second_install' then 'kept_original'
+            when conversion.conversion_type = 'reinstall' and conversion.reinstall_policy = 'af_organic_events'
+                then 'organic_reinstall'
+            when conversion.conversion_type = 'reinstall' then 'kept_original'
+            when considered.candidate_count is null then 'organic_no_candidate'
+            else 'organic_no_eligible_candidate'
+        end as reason_code
+    from {{ ref('int_conversions') }} as conversion
+    left join considered
+        on conversion.app_id = considered.app_id and conversion.conversion_id = considered.conversion_id
+    where {{ planned_dates('conversion.conversion_date') }}
 )
 
 select
-    install.app_id,
-    install.conversion_id,
-    'install' as conversion_type,
-    install.install_id,
-    install.install_at,
-    install.install_date,
+    app_id,
+    conversion_id,
+    conversion_type,
+    install_id,
+    install_at,
+    install_date,
+    conversion_at,
+    conversion_date,
+    is_counted,
+    counted_install_id,
     'last_touch' as model,
-    considered.touch_id is null as is_organic,
-    considered.touch_id,
-    cast(coalesce(considered.candidate_count, 0) as bigint) as candidate_count,
-    cast(coalesce(considered.eligible_count, 0) as bigint) as eligible_count,
-    case
-        when considered.touch_id is not null then 'attributed'
-        when considered.candidate_count is null then 'organic_no_candidate'
-        else 'organic_no_eligible_candidate'
-    end as reason_code,
-    ruleset.ruleset_id,
+    touch_id is null and reason_code != 'kept_original' as is_organic,
+    touch_id,
+    candidate_count,
+    eligible_count,
+    reason_code,
+    ruleset_id,
     true as is_primary
-from {{ ref('int_installs') }} as install
-left join considered on install.app_id = considered.app_id and install.conversion_id = considered.conversion_id
-cross join {{ ref('int_ruleset') }} as ruleset
-where {{ planned_dates('install.install_date') }}
+from decided

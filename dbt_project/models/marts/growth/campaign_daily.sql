@@ -52,6 +52,10 @@ installs as (
     where is_primary and {{ planned_dates('install_date') }}
 ),
 
+members as (
+    {{ cohort_members('installs') }}
+),
+
 cohorts as (
     select
         app_id,
@@ -75,7 +79,7 @@ earnings as (
         revenue.revenue_usd,
         {{ days_between('install.date', 'revenue.event_date') }} as day_n
     from {{ ref('int_revenue_events') }} as revenue
-    inner join installs as install on revenue.app_id = install.app_id and revenue.install_id = install.install_id
+    inner join members as install on revenue.app_id = install.app_id and revenue.install_id = install.member_id
     where
         revenue.event_at >= install.install_at
         and {{ planned_dates('revenue.event_date', days_after=30) }}

@@ -8,6 +8,10 @@ installs as (
     {{ cohort_installs() }}
 ),
 
+members as (
+    {{ cohort_members('installs') }}
+),
+
 -- Opens of the app after the install; the install record itself is never one. Two numbers per install and day at most,
 -- whatever the number of events.
 activity as (
@@ -16,7 +20,7 @@ activity as (
         {{ days_between('install.install_date', 'event.event_date') }} as calendar_day,
         {{ elapsed_days('install.install_at', 'event.event_at') }} as elapsed_day
     from {{ ref('stg_app_events') }} as event
-    inner join installs as install on event.app_id = install.app_id and event.install_id = install.install_id
+    inner join members as install on event.app_id = install.app_id and event.install_id = install.member_id
     where
         event.record_type in ('session', 'event', 'ad_revenue')
         and event.environment = 'production'

@@ -8,6 +8,10 @@ installs as (
     {{ cohort_installs() }}
 ),
 
+members as (
+    {{ cohort_members('installs') }}
+),
+
 payments as (
     select
         install.install_number,
@@ -19,7 +23,7 @@ payments as (
         revenue.revenue_usd,
         revenue.revenue_kind = 'purchase' and revenue.amount_micros > 0 as is_purchase
     from {{ ref('int_revenue_events') }} as revenue
-    inner join installs as install on revenue.app_id = install.app_id and revenue.install_id = install.install_id
+    inner join members as install on revenue.app_id = install.app_id and revenue.install_id = install.member_id
     where
         revenue.event_at >= install.install_at
         and {{ planned_dates('revenue.event_date', days_after=last_day + 1) }}

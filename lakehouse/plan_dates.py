@@ -1,0 +1,342 @@
+"""The date sets of a plan: which days a new record may reach, set by set.
+
+A set may be larger than needed, never smaller: full refresh and incremental give the same rows.
+
+    event_dates     dates of new app events, and of rows they collide with (same id, other date)
+    touch_dates     the same for touchpoints
+    cost_dates      cost days of new cost rows
+    install_dates   installs to decide again: new or changed installs, others of their devices, and those a new touch or
+                    consent may reach
+    conversion_dates  install_dates, and the same for opens after a touch of a retargeting campaign
+    credit_dates    event_dates, and every date on which a user of such a conversion was active
+    cohort_dates    install dates of every install with new events, and of cohorts that come of age
+    campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
+    journey_dates   last days of journeys that a new touch or conversion may lengthen, cut or turn into an install
+    path_dates      cohort_dates and journey_dates
+    ingest_dates    receipt days of new rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Final
+
+import duckdb
+
+from lakehouse.contract import bronze_schemas
+
+COHORT_DAYS: Final = 30
+# The variable activity_lookback_days of the dbt project.
+ACTIVITY_DAYS: Final = 30
+_DEVICE_IDS: Final = "gaid, idfa, oaid, idfv, app_set_id, android_id"
+_TOUCH_IDS: Final = f"click_id, {_DEVICE_IDS}, user_id"
+
+
+def date_sets(
+    connection: duckdb.DuckDBPyConnection, implied_apps: list[str], lookback_days: int
+) -> dict[str, set[date]]:
+    """The date sets by name, over views `bronze_new`, `silver` and `rules`; `implied_apps` send no installs.
+
+    `lookback_days` is how far a conversion looks for touches, in UTC dates.
+    """
+    apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
+    connection.execute(
+        f"""
+        create temp table new_events as
+            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at,
+                record_type = 'install' or app_id in ({apps}) as makes_install, record_type = 'session' as is_session,
+                coalesce(original_order_id, order_id) as original_order_id, {_TOUCH_IDS}
+            from bronze_new.bronze_app_events;
+        create temp table new_touches as
+            select app_id, record_id, event_date, coalesce(is_retargeting, false) as is_retargeting, {_TOUCH_IDS}
+            from bronze_new.bronze_touchpoints;
+        -- Rows already in silver under an id that arrived again.
+        create temp table known_events as
+            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id,
+                s.record_type = 'session' as is_session, coalesce(s.original_order_id, s.order_id) as original_order_id,
+                s.record_type = 'install' or s.app_id in ({apps}) as makes_install
+            from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id;
+        create temp table known_touches as
+            select s.event_date, s.received_at, coalesce(s.is_retargeting, false) as is_retargeting
+            from silver.stg_touchpoints s semi join new_touches n on s.app_id = n.app_id and s.record_id = n.record_id;
+        -- Installs that may look different after this run; others of their devices are added below.
+        create temp table changed_installs as
+            select app_id, install_id from new_events where makes_install and install_id is not null
+            union select app_id, install_id from known_events where makes_install and install_id is not null;
+        """
+    )
+    event_dates = _dates(
+        connection,
+        """
+        select event_date from new_events
+        union select event_date from known_events
+        -- Renewals without an install look for it under their original order.
+        union select r.event_date from silver.int_revenue_events r
+            semi join (
+                select app_id, original_order_id from new_events where install_id is not null
+                union all select app_id, original_order_id from known_events
+            ) o on r.app_id = o.app_id and r.original_order_id = o.original_order_id
+            where r.is_inherited or r.install_id is null
+        """,
+    )
+    touch_dates = _dates(connection, "select event_date from new_touches union select event_date from known_touches")
+    cost_dates = _dates(
+        connection,
+        """
+        select cost_date from bronze_new.bronze_costs
+        union select s.cost_date from silver.stg_costs s
+            semi join bronze_new.bronze_costs n on s.app_id = n.app_id and s.record_id = n.record_id
+        """,
+    )
+    _add_installs_of_the_same_devices(connection)
+    install_dates = _dates(
+        connection,
+        """
+        select event_date from new_events where makes_install
+        union select event_date from known_events join changed_installs using (app_id, install_id)
+        union select i.install_date from silver.int_installs i join changed_installs using (app_id, install_id)
+        """,
+    )
+    days = _longest_window_days(connection)
+    reengagement_dates = _reengagement_dates(connection, days)
+    # A journey holds touches of the look-back before its last one, and waits the look-back for another or an install.
+    journey_dates = {
+        day + timedelta(days=n)
+        for day in touch_dates | install_dates | reengagement_dates
+        for n in range(-lookback_days, lookback_days + 1)
+    }
+    reached = _following(touch_dates, days)
+    install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
+    install_dates |= _dates(
+        connection,
+        """
+        -- A consent is heard by installs at or after it, also the one that an earlier copy of it named.
+        with said as (
+            select app_id, record_id, install_id, event_at from bronze_new.bronze_consents
+            union all
+            select s.app_id, s.record_id, s.install_id, s.event_at from silver.stg_consents s
+                semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
+        )
+        select distinct i.install_date from silver.int_installs i
+            join said s on i.app_id = s.app_id and i.install_id = s.install_id and i.install_at >= s.event_at
+        """,
+    )
+    conversion_dates = install_dates | reengagement_dates
+    ageing = _ageing_dates(connection)
+    cohort_dates = install_dates | _dates(
+        connection,
+        """
+        with ids as (select app_id, install_id from new_events union select app_id, install_id from known_events)
+        select distinct c.counted_install_date from silver.int_conversions c join ids using (app_id, install_id)
+        """,
+    )
+    cohort_dates |= ageing & _dates(connection, "select distinct install_date from silver.int_installs")
+    received = " union ".join(
+        f"select ingest_date from bronze_new.{table.partition('/')[2]}" for table in bronze_schemas()
+    )
+    ingest_dates = _dates(
+        connection,
+        f"{received} union select received_at::date from known_events"
+        " union select received_at::date from known_touches",
+    )
+    return {
+        "event_dates": event_dates,
+        "touch_dates": touch_dates,
+        "cost_dates": cost_dates,
+        "install_dates": install_dates,
+        "conversion_dates": conversion_dates,
+        "credit_dates": event_dates | _active_dates(connection, conversion_dates),
+        "cohort_dates": cohort_dates,
+        "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
+        "journey_dates": journey_dates,
+        "path_dates": cohort_dates | journey_dates,
+        "ingest_dates": ingest_dates,
+    }
+
+
+def _add_installs_of_the_same_devices(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let `changed_installs` grow until no other install shares a device id with one of them."""
+    connection.execute(
+        f"""
+        create temp table frontier as
+            select app_id, unnest([{_DEVICE_IDS}]) as id from new_events where makes_install
+            union
+            select i.app_id, unnest([{_prefixed("i", _DEVICE_IDS)}])
+            from silver.int_installs i join changed_installs using (app_id, install_id)
+        """
+    )
+    while True:
+        connection.execute(
+            f"""
+            create or replace temp table found as
+                select i.app_id, i.install_id
+                from (select app_id, install_id, unnest([{_DEVICE_IDS}]) as id from silver.int_installs) i
+                semi join frontier f on i.app_id = f.app_id and i.id = f.id
+                anti join changed_installs c on i.app_id = c.app_id and i.install_id = c.install_id
+                group by all
+            """
+        )
+        if not _count(connection, "found"):
+            return
+        connection.execute(
+            f"""
+            insert into changed_installs select * from found;
+            create or replace temp table frontier as
+                select i.app_id, unnest([{_prefixed("i", _DEVICE_IDS)}]) as id
+                from silver.int_installs i join found using (app_id, install_id)
+            """
+        )
+
+
+def _reengagement_dates(connection: duckdb.DuckDBPyConnection, days: int) -> set[date]:
+    """Dates on which an open may become, or cease to be, one that a retargeting touch brought about.
+
+    Nothing is looked for as long as no touch is of a retargeting campaign.
+    """
+    touched = _following(
+        _dates(
+            connection,
+            "select event_date from new_touches where is_retargeting"
+            " union select event_date from known_touches where is_retargeting",
+        ),
+        days,
+    )
+    if (
+        not touched
+        and not _count(connection, "silver.int_reengagement_opens")
+        and not _count(connection, "silver.stg_touchpoints where is_retargeting")
+    ):
+        return set()
+    keys = " union ".join(
+        f"""
+        select s.app_id, s.install_id, s.event_date from sessions s
+        join installs i on s.app_id = i.app_id and s.install_id = i.install_id
+        join touches t on i.app_id = t.app_id and i.{name} = t.{name}
+        """
+        for name in _TOUCH_IDS.split(", ")
+    )
+    opened = _dates(
+        connection,
+        f"""
+        with sessions as (
+            select app_id, install_id, event_date from new_events where is_session
+            union select app_id, install_id, event_date from known_events where is_session
+            -- Sessions that came before the install they belong to.
+            union select e.app_id, e.install_id, e.event_date from silver.stg_app_events e
+                semi join changed_installs c on e.app_id = c.app_id and e.install_id = c.install_id
+                where e.record_type = 'session'
+        ),
+        installs as (
+            select app_id, install_id, {_TOUCH_IDS} from silver.int_installs
+            union all select app_id, install_id, {_TOUCH_IDS} from new_events where makes_install
+        ),
+        touches as (
+            select app_id, {_TOUCH_IDS} from silver.stg_touchpoints where is_retargeting
+            union all select app_id, {_TOUCH_IDS} from new_touches where is_retargeting
+        )
+        select distinct event_date from ({keys})
+        """,
+    )
+    said = _dates(
+        connection,
+        """
+        select distinct o.conversion_date from silver.int_reengagement_opens o
+            join (
+                select app_id, install_id, event_at from bronze_new.bronze_consents
+                union all
+                select s.app_id, s.install_id, s.event_at from silver.stg_consents s
+                    semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
+            ) said on o.app_id = said.app_id and o.install_id = said.install_id and o.conversion_at >= said.event_at
+        union
+        select distinct conversion_date from silver.int_reengagement_opens
+            semi join changed_installs using (app_id, install_id)
+        """,
+    )
+    # An open changes what the opens after it are: whether they are the first, how long the user had been away.
+    later = _following(opened, max(days, ACTIVITY_DAYS)) & _dates(
+        connection, "select distinct conversion_date from silver.int_reengagement_opens"
+    )
+    return touched | opened | said | later
+
+
+def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[date]) -> set[date]:
+    """Dates with events of users whose conversion may be decided anew, on any install of their device."""
+    if not conversion_dates:
+        return set()
+    connection.execute("create temp table conversion_dates (conversion_date date)")
+    connection.execute(
+        "insert into conversion_dates select unnest(?::date[])", [[d.isoformat() for d in sorted(conversion_dates)]]
+    )
+    return _dates(
+        connection,
+        f"""
+        with devices as (
+            select distinct app_id, device_id
+            from silver.int_conversions semi join conversion_dates using (conversion_date)
+        ),
+        installs as (
+            select distinct app_id, install_id from silver.int_conversions semi join devices using (app_id, device_id)
+        )
+        select distinct e.event_date from silver.stg_app_events e semi join installs using (app_id, install_id)
+            where e.event_date >= date '{min(conversion_dates).isoformat()}'
+            and e.record_type in ('event', 'ad_revenue', 'uninstall')
+        union
+        -- Of an install that is new to the lake also what a wrong clock put before it.
+        select distinct e.event_date from silver.stg_app_events e semi join changed_installs using (app_id, install_id)
+            where e.record_type in ('event', 'ad_revenue', 'uninstall')
+        """,
+    )
+
+
+def _following(dates: set[date], days: int) -> set[date]:
+    """The dates and as many days after each."""
+    return {first + timedelta(days=n) for first in dates for n in range(days + 1)}
+
+
+def _prefixed(alias: str, columns: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in columns.split(", "))
+
+
+def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    return int(connection.execute(f"select count(*) from {relation}").fetchall()[0][0])
+
+
+def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
+    """Install dates whose maturity may change, as some app's watermark (its latest lived instant) moves."""
+    rows = connection.execute(
+        """
+        with before as (
+            select app_id, max(least(event_at, received_at)) as watermark from silver.stg_app_events group by app_id
+        ),
+        kept as (
+            -- A copy with another time replaces the known row, which may take the watermark back.
+            select s.app_id, max(least(s.event_at, s.received_at)) as watermark
+            from silver.stg_app_events s anti join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
+            group by s.app_id
+        ),
+        arrived as (
+            select app_id, max(least(event_at, received_at)) as latest, min(least(event_at, received_at)) as earliest
+            from new_events group by app_id
+        )
+        select
+            least(b.watermark, coalesce(greatest(k.watermark, a.earliest), a.earliest))::date,
+            greatest(b.watermark, a.latest)::date
+        from arrived a left join before b using (app_id) left join kept k using (app_id)
+        """
+    ).fetchall()
+    ageing: set[date] = set()
+    for earliest, latest in rows:
+        first = earliest - timedelta(days=COHORT_DAYS + 2)
+        ageing |= {first + timedelta(days=n) for n in range((latest - first).days + 1)}
+    return ageing
+
+
+def _longest_window_days(connection: duckdb.DuckDBPyConnection) -> int:
+    hours = connection.execute("select max(window_hours) from rules.rule_attribution_windows").fetchall()[0][0]
+    return -(-int(hours) // 24)
+
+
+def _dates(connection: duckdb.DuckDBPyConnection, sql: str) -> set[date]:
+    rows: Iterable[tuple[date | None]] = connection.execute(sql).fetchall()
+    return {row[0] for row in rows if row[0] is not None}
