@@ -17,7 +17,7 @@ from quality.identities import INVARIANTS
 from quality.outcome import InvariantResult, SuiteResult
 from quality.publications import compare_publications
 
-PREDICTION_MARTS: Final = frozenset({"predicted_ltv_by_campaign", "churn_risk"})
+PREDICTION_MARTS: Final = frozenset({"predicted_ltv_by_campaign", "churn_risk", "channel_credit"})
 _SUITE_CHECK: Final = "expectations"
 
 
@@ -27,12 +27,15 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     bronze = [name for name, asset in tables.items() if asset.startswith("bronze_")]
     predictions = [name for name, asset in tables.items() if asset in PREDICTION_MARTS]
     marts = [name for name in tables if name not in {*bronze, *predictions}]
-    bronze_invariants = [n for n, i in INVARIANTS.items() if _asset_of(i.table).startswith("bronze_")]
+    judged = {name: _asset_of(invariant.table) for name, invariant in INVARIANTS.items()}
+    bronze_invariants = [name for name, asset in judged.items() if asset.startswith("bronze_")]
+    prediction_invariants = [name for name, asset in judged.items() if asset in PREDICTION_MARTS]
+    mart_invariants = [name for name in judged if name not in {*bronze_invariants, *prediction_invariants}]
     return [
         published_quality,
         _checks("bronze_quality", bronze, bronze_invariants),
-        _checks("mart_quality", marts, [name for name in INVARIANTS if name not in bronze_invariants]),
-        _checks("prediction_quality", predictions, []),
+        _checks("mart_quality", marts, mart_invariants),
+        _checks("prediction_quality", predictions, prediction_invariants),
     ]
 
 

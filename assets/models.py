@@ -1,4 +1,7 @@
-"""LTV and churn as assets: a model that is trained and gated, and the predictions of its champion."""
+"""LTV and churn as assets: a model that is trained and gated, and the predictions of its champion.
+
+Beside them the effects of channels, which are worked out from counts and need no training.
+"""
 
 from typing import Any, Final
 
@@ -6,10 +9,13 @@ import dagster as dg
 
 from assets.lineage import OWNERS, table_metadata
 from assets.resources import HomeResource
+from lakehouse.predictions import CHANNEL_EFFECTS
 from models_ml.results import ScoringResult, TrainingResult
 
 _INPUTS: Final = ["stg_app_events", "int_installs", "int_revenue_events", "attributed_installs"]
 _KINDS: Final = {"lightgbm", "mlflow"}
+# A group of its own, as runs without training bring the channel effects up to date too.
+EFFECTS_GROUP: Final = "effects"
 
 
 @dg.asset(group_name="models", deps=_INPUTS, owners=OWNERS, kinds=_KINDS)
@@ -52,7 +58,19 @@ def predictions_churn(context: dg.AssetExecutionContext, home: HomeResource) -> 
     return dg.MaterializeResult(metadata=_scoring_metadata(home, result))
 
 
-MODEL_ASSETS: Final = [ltv_model, churn_model, predictions_ltv, predictions_churn]
+@dg.asset(group_name=EFFECTS_GROUP, deps=["int_channel_paths", "int_watermarks"], owners=OWNERS, kinds={"deltalake"})
+def channel_effects(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Credit of channels by Markov and Shapley models, per app and month; unchanged months keep their rows."""
+    from models_ml.multi_touch.channel_effects import write_channel_effects
+
+    with home.writing(), home.engine(context.run_id) as (connection, snapshot, _):
+        result = write_channel_effects(connection, snapshot, home.lake())
+    metadata = table_metadata(home.lake(), CHANNEL_EFFECTS, result.table_version, preview=True)
+    counted = {"months": result.months, "months_computed": result.computed, "notes": "; ".join(result.notes)}
+    return dg.MaterializeResult(metadata=metadata | counted)
+
+
+MODEL_ASSETS: Final = [ltv_model, churn_model, predictions_ltv, predictions_churn, channel_effects]
 
 
 def _tags(context: dg.AssetExecutionContext) -> dict[str, str]:

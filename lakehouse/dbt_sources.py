@@ -23,6 +23,7 @@ _DOCS: Final = {
     "bronze_network": "Raw addresses and user agents, dropped after some days",
     "predictions_ltv": "Predicted revenue of each install",
     "predictions_churn": "Predicted churn of each install",
+    "channel_effects": "Credit of channels by Markov and Shapley models",
 }
 _GRAINS: Final = {
     "bronze_rejects": "rejected record",
@@ -30,6 +31,7 @@ _GRAINS: Final = {
     "bronze_network": "received copy of a record",
     "predictions_ltv": "app, install, as_of, horizon and model version",
     "predictions_churn": "app, install, as_of, horizon and model version",
+    "channel_effects": "app, month, level, model, partner and campaign",
 }
 _APPS: Final[list[tuple[str, str]]] = [
     ("app_id", "App the rest of the row is about"),

@@ -7,9 +7,11 @@ those partitions whole. What was consumed is kept by `lakehouse.runs`; the model
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -75,7 +77,7 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
     try:
         create_new_views(connection, lake, new, snapshot)
         implied = [app.app_id for app in load_apps(settings).apps.values() if app.implied_installs]
-        dates = date_sets(connection, implied)
+        dates = date_sets(connection, implied, _lookback_days(settings.dbt_project))
     finally:
         connection.close()
     if sum(len(values) for values in dates.values()) > _MAX_DATES:
@@ -129,3 +131,12 @@ def _why_full(lake: Lake, last: Run | None, code: str, full_refresh: bool) -> st
         except FileNotFoundError:
             return f"the log of {table} no longer reaches back to version {version}"
     return None
+
+
+def _lookback_days(dbt_project: Path) -> int:
+    """The variable `attribution_lookback_days` of the dbt project."""
+    text = (dbt_project / "dbt_project.yml").read_text(encoding="utf-8")
+    found = re.search(r"^  attribution_lookback_days: *(\d+)", text, flags=re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{dbt_project / 'dbt_project.yml'} does not set the variable attribution_lookback_days")
+    return int(found[1])

@@ -11,6 +11,8 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
     credit_dates    event_dates, and every date on which a user of such a conversion was active
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
+    journey_dates   last days of journeys that a new touch or conversion may lengthen, cut or turn into an install
+    path_dates      cohort_dates and journey_dates
     ingest_dates    receipt days of new rows
 """
 
@@ -31,8 +33,13 @@ _DEVICE_IDS: Final = "gaid, idfa, oaid, idfv, app_set_id, android_id"
 _TOUCH_IDS: Final = f"click_id, {_DEVICE_IDS}, user_id"
 
 
-def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -> dict[str, set[date]]:
-    """The date sets by name, over views `bronze_new`, `silver` and `rules`; `implied_apps` send no installs."""
+def date_sets(
+    connection: duckdb.DuckDBPyConnection, implied_apps: list[str], lookback_days: int
+) -> dict[str, set[date]]:
+    """The date sets by name, over views `bronze_new`, `silver` and `rules`; `implied_apps` send no installs.
+
+    `lookback_days` is how far a conversion looks for touches, in UTC dates.
+    """
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
     connection.execute(
         f"""
@@ -92,6 +99,13 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
         """,
     )
     days = _longest_window_days(connection)
+    reengagement_dates = _reengagement_dates(connection, days)
+    # A journey holds touches of the look-back before its last one, and waits the look-back for another or an install.
+    journey_dates = {
+        day + timedelta(days=n)
+        for day in touch_dates | install_dates | reengagement_dates
+        for n in range(-lookback_days, lookback_days + 1)
+    }
     reached = _following(touch_dates, days)
     install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
     install_dates |= _dates(
@@ -108,7 +122,7 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
             join said s on i.app_id = s.app_id and i.install_id = s.install_id and i.install_at >= s.event_at
         """,
     )
-    conversion_dates = install_dates | _reengagement_dates(connection, days)
+    conversion_dates = install_dates | reengagement_dates
     ageing = _ageing_dates(connection)
     cohort_dates = install_dates | _dates(
         connection,
@@ -135,6 +149,8 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
         "credit_dates": event_dates | _active_dates(connection, conversion_dates),
         "cohort_dates": cohort_dates,
         "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
+        "journey_dates": journey_dates,
+        "path_dates": cohort_dates | journey_dates,
         "ingest_dates": ingest_dates,
     }
 

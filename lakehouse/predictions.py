@@ -1,4 +1,4 @@
-"""The shape of the prediction tables `ml/*`: what models write and marts read. No model lives here."""
+"""The shape of the tables `ml/*`: what models write and marts read. No model lives here."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _MODEL: Final = (
     pa.field("run_id", pa.string()),
 )
 
+CHANNEL_EFFECTS: Final = "ml/channel_effects"
+
 PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
     "ml/predictions_ltv": pa.schema(
         [
@@ -38,6 +40,32 @@ PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
             pa.field("churn_probability", pa.float64(), metadata={"comment": "0 to 1"}),
             pa.field("top_reasons", pa.string(), metadata={"comment": "Features that moved the score most"}),
             *_MODEL,
+        ]
+    ),
+    CHANNEL_EFFECTS: pa.schema(
+        [
+            pa.field("app_id", pa.string()),
+            pa.field("month", pa.date32(), metadata={"comment": "First day of the month (UTC) of the journeys"}),
+            pa.field("level", pa.string(), metadata={"comment": "What a channel is: partner or campaign"}),
+            pa.field("model", pa.string(), metadata={"comment": "markov_1, markov_2, markov_3 or shapley"}),
+            pa.field("partner", pa.string()),
+            pa.field("campaign_id", pa.string(), metadata={"comment": "Empty by partner, and if not given"}),
+            pa.field(
+                "credited_conversions",
+                pa.decimal128(18, 9),
+                metadata={"comment": "Installs credited; over all channels the installs of the month"},
+            ),
+            pa.field("credited_revenue_d7_usd", pa.decimal128(18, 6), metadata={"comment": "Of days 0 to 7"}),
+            pa.field("credited_revenue_d30_usd", pa.decimal128(18, 6), metadata={"comment": "Of days 0 to 30"}),
+            pa.field("share", pa.float64(), metadata={"comment": "Part of the touched installs, 0 to 1"}),
+            pa.field("removal_effect", pa.float64(), metadata={"comment": "Part of the conversion rate lost without"}),
+            pa.field("shapley_value", pa.float64(), metadata={"comment": "Points of the conversion rate, any sign"}),
+            pa.field("standard_error", pa.float64(), metadata={"comment": "Of credited_conversions, if sampled"}),
+            pa.field(
+                "conversion_rate", pa.float64(), metadata={"comment": "Of the touched journeys; 1 if none is lost"}
+            ),
+            pa.field("journeys", pa.int64(), metadata={"comment": "Journeys the channel is in"}),
+            pa.field("input_hash", pa.string(), metadata={"comment": "Hash of the journeys and of the method"}),
         ]
     ),
 }

@@ -6,13 +6,15 @@ from typing import Final
 
 import dagster as dg
 
+from assets.models import EFFECTS_GROUP
+
 REFRESH: Final = dg.define_asset_job(
     "refresh", selection=dg.AssetSelection.all(), description="Bring everything up to date, from bronze to ClickHouse"
 )
 
 TRANSFORM: Final = dg.define_asset_job(
     "transform",
-    selection=dg.AssetSelection.groups("bronze", "silver", "gold", "rules", "published"),
+    selection=dg.AssetSelection.groups("bronze", "silver", "gold", "rules", EFFECTS_GROUP, "published"),
     description="Models and marts without training; predictions stay as they are",
 )
 

@@ -119,6 +119,29 @@ _DECISIONS: Final = mart(
     },
 )
 
+_MULTI_TOUCH: Final = mart(
+    "multi_touch_credit",
+    ("app_id", "model", "conversion_date", "partner", "campaign_id"),
+    "conversion_date",
+    {
+        "has_negative_credit": ("credited_conversions < 0", "a touch takes nothing away", "critical"),
+        "has_early_d30": (
+            "credited_revenue_d30_usd is not null and credited_revenue_d7_usd is null",
+            "day 30 is over after day 7",
+            "critical",
+        ),
+        "has_unknown_model": (
+            "model not in (select model from rules.rule_multi_touch_models)",
+            "models of the rules",
+            "critical",
+        ),
+    },
+    is_filled("model", "credit is given by a model"),
+    is_filled("partner", "organic is a channel of its own"),
+    columns=plain("model", "partner"),
+)
+
+
 _EVENTS: Final = mart(
     "attributed_events",
     ("app_id", "record_id", "conversion_id"),
@@ -151,4 +174,4 @@ _EVENTS: Final = mart(
     columns=plain("partner", "record_type", "is_primary", "is_organic"),
 )
 
-ATTRIBUTION_SUITES: Final = (_INSTALLS, _CANDIDATES, _DECISIONS, _EVENTS)
+ATTRIBUTION_SUITES: Final = (_INSTALLS, _CANDIDATES, _DECISIONS, _EVENTS, _MULTI_TOUCH)

@@ -173,4 +173,37 @@ _CHURN: Final = mart(
     missing_severity="warning",
 )
 
-GROWTH_SUITES: Final = (_CAMPAIGN_DAILY, _RETENTION, _REVENUE, _INGESTION, _PREDICTED_LTV, _CHURN)
+_CHANNEL_CREDIT: Final = mart(
+    "channel_credit",
+    ("app_id", "month", "level", "model", "partner", "campaign_id"),
+    "month",
+    {
+        "has_negative_credit": ("credited_conversions < 0", "a channel takes nothing away", "critical"),
+        "is_no_share": ("share not between 0 and 1 or isnan(share)", "a share is between 0 and 1", "critical"),
+        "is_no_removal_effect": (
+            "removal_effect not between 0 and 1 or isnan(removal_effect)",
+            "nothing more than the conversion rate can be lost",
+            "critical",
+        ),
+        "has_credit_for_harm": (
+            "shapley_value < 0 and share > 0",
+            "a channel with which journeys convert more rarely gets no credit",
+            "critical",
+        ),
+        "has_campaign_by_partner": ("level = 'partner' and campaign_id <> ''", "a level has its key", "critical"),
+        "has_large_error": (
+            "standard_error > credited_conversions and credited_conversions > 10",
+            "an error larger than the credit asks for more permutations",
+            "warning",
+        ),
+    },
+    is_one_of("level", ("partner", "campaign"), "both levels by their names"),
+    is_filled("level", "a channel has a level"),
+    is_filled("model", "credit is given by a model"),
+    is_filled("partner", "organic is a channel of its own"),
+    is_between("conversion_rate", 0, 1, "installs are among the journeys"),
+    columns=plain("level", "model", "partner", "conversion_rate"),
+    missing_severity="warning",
+)
+
+GROWTH_SUITES: Final = (_CAMPAIGN_DAILY, _RETENTION, _REVENUE, _INGESTION, _PREDICTED_LTV, _CHURN, _CHANNEL_CREDIT)

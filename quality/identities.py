@@ -177,6 +177,46 @@ _CREDIT: Final = Invariant(
         "select app_id, sum(installs) as n from gold.campaign_daily group by all",
     ),
 )
+_MULTI_TOUCH: Final = Invariant(
+    name="multi_touch_credits_sum_to_installs",
+    promise="P6",
+    why="every model in force credits all installs of a date, organic among them, to the last billionth",
+    needs=("rules.rule_multi_touch_models", "gold.attributed_installs", "gold.multi_touch_credit"),
+    sql=balance(
+        "app_id, model",
+        """
+        select app_id, model, count(*)::decimal(18, 9) as n
+        from (
+            select distinct i.app_id, i.install_id, r.model
+            from gold.attributed_installs as i
+            inner join rules.rule_multi_touch_models as r
+                on r.app_id in (i.app_id, '*') and i.install_date >= r.valid_from
+                and (r.valid_until is null or i.install_date < r.valid_until)
+            where i.is_primary
+        ) group by all
+        """,
+        "select app_id, model, sum(credited_conversions) as n from gold.multi_touch_credit group by all",
+    ),
+)
+_CHANNEL_CREDIT: Final = Invariant(
+    name="channel_credits_sum_to_installs",
+    promise="P6",
+    why="Markov and Shapley models credit all installs of a month at both levels, to the last billionth",
+    needs=("gold.attributed_installs", "gold.channel_credit"),
+    sql=balance(
+        "app_id, month, level, model",
+        """
+        select i.app_id, i.month, m.level, m.model, i.n
+        from (
+            select app_id, date_trunc('month', install_date)::date as month, count(*)::decimal(18, 9) as n
+            from gold.attributed_installs where is_primary group by all
+        ) as i
+        inner join (select distinct app_id, month, level, model from gold.channel_credit) as m
+            on i.app_id = m.app_id and i.month = m.month
+        """,
+        "select app_id, month, level, model, sum(credited_conversions) as n from gold.channel_credit group by all",
+    ),
+)
 _TOUCHES: Final = Invariant(
     name="touches_sum_to_campaigns",
     promise="totals",
@@ -224,6 +264,8 @@ INVARIANTS: Final[dict[str, Invariant]] = {
         _ONE_WINNER,
         _OWN_APP,
         _CREDIT,
+        _MULTI_TOUCH,
+        _CHANNEL_CREDIT,
         _TOUCHES,
         _cohorts("cohort_retention"),
         _cohorts("cohort_revenue"),

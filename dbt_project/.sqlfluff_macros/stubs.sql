@@ -5,6 +5,8 @@
 {% macro seconds_between(since, until) %}date_sub('second', {{ since }}, {{ until }}){% endmacro %}
 {% macro elapsed_days(since, until) %}date_sub('day', {{ since }}, {{ until }}){% endmacro %}
 {% macro add_hours(instant, hours) %}({{ instant }} + to_hours({{ hours }})){% endmacro %}
+{% macro add_days(day, days) %}({{ day }} + {{ days }}){% endmacro %}
+{% macro month_of(day) %}date_trunc('month', {{ day }}){% endmacro %}
 {% macro query_parameter(text, names) %}regexp_extract({{ text }}, 'x'){% endmacro %}
 {% macro usd(micros, usd_per_unit) %}cast({{ micros }} * {{ usd_per_unit }} as decimal(18, 6)){% endmacro %}
 {% macro first_copies(bronze, columns, cleaned={}) %}select {{ columns | join(', ') }} from {{ bronze }}{% endmacro %}
@@ -17,3 +19,7 @@
 {% macro language(locale) %}lower({{ locale }}){% endmacro %}
 {% macro cohort_grid(installs, last_day) %}select * from {{ installs }}{% endmacro %}
 {% macro content_hash(column) %}md5(string_agg({{ column }}, ';' order by {{ column }})){% endmacro %}
+{% macro path_text(partner, campaign, order) %}string_agg({{ partner }}, ',' order by {{ order }}){% endmacro %}
+{% macro is_path_touch(touch_type) %}true{% endmacro %}
+{% macro kept_position(place, touch_count) %}case when {{ place }} <= 20 then {{ place }} end{% endmacro %}
+{% macro part_of(amount_usd, part) %}cast({{ amount_usd }} * {{ part }} as decimal(18, 6)){% endmacro %}

@@ -38,6 +38,10 @@
 {% macro default__days_between(since, until) %}{{ return('datediff(' ~ until ~ ', ' ~ since ~ ')') }}{% endmacro %}
 {% macro duckdb__days_between(since, until) %}{{ return("date_diff('day', " ~ since ~ ", " ~ until ~ ")") }}{% endmacro %}
 
+{# A date moved by whole days, and the first day of its month. #}
+{% macro add_days(day, days) %}cast({{ dbt.dateadd('day', days, day) }} as date){% endmacro %}
+{% macro month_of(day) %}cast({{ dbt.date_trunc('month', day) }} as date){% endmacro %}
+
 {#
   USD of an amount in micros at a rate, exact: micros become units by multiplication, as division would be a double.
   The first factor is wider than 18 digits, because DuckDB keeps a product of two narrow decimals at 18 and overflows.
@@ -52,6 +56,15 @@
 {# MD5 of all values of a text column, in the order of the values. #}
 {% macro content_hash(column) %}
     {{- return(dbt.hash(dbt.listagg(column, "';'", 'order by ' ~ column))) -}}
+{% endmacro %}
+
+{# A text as a JSON string, so that a list of names is read back as it was whatever stands in them. #}
+{% macro json_string(text) %}{{ return(adapter.dispatch('json_string', 'unmogrowp')(text)) }}{% endmacro %}
+{% macro default__json_string(text) %}
+    {{- return("concat('\"', replace(replace(" ~ text ~ ", '\\\\', '\\\\\\\\'), '\"', '\\\\\"'), '\"')") -}}
+{% endmacro %}
+{% macro duckdb__json_string(text) %}
+    {{- return("concat('\"', replace(replace(" ~ text ~ ", '\\', '\\\\'), '\"', '\\\"'), '\"')") -}}
 {% endmacro %}
 
 {# The language of a locale such as en-US or pt_BR, in lower case. #}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,12 +13,12 @@ from lakehouse.lake import Lake
 from lakehouse.plan import Plan, make_plan
 from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
-from tests.dbt.world import Home, Row, delivered, simulate
+from tests.dbt.world import START, Home, Row, delivered, simulate
 
 
 @pytest.mark.timeout(600)
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
-    parts = consents_late(delivered(simulate(seed=7), seed=11, parts=2))
+    parts = some_late(delivered(simulate(seed=7), seed=11, parts=2))
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
     modes = []
     for part in parts:
@@ -31,6 +31,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
     assert len(compared) > 15
     for table in compared:
         assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
+    assert step_by_step.lake.row_count("silver/int_lost_paths") > 20
 
     # A run without news writes nothing that follows a plan.
     before = at_once.lake.pin(("silver", "gold"))
@@ -63,15 +64,23 @@ DATE_SETS = (
     "credit_dates",
     "cohort_dates",
     "campaign_dates",
+    "journey_dates",
+    "path_dates",
     "ingest_dates",
 )
 
 
-def consents_late(parts: list[list[tuple[str, Row]]]) -> list[list[tuple[str, Row]]]:
-    """All consents in a part of their own at the end, where no other record makes their installs be decided again."""
-    consents = [row for part in parts for row in part if row[0] == "bronze/bronze_consents"]
-    others = [[row for row in part if row[0] != "bronze/bronze_consents"] for part in parts]
-    return [*others, consents]
+def some_late(parts: list[list[tuple[str, Row]]]) -> list[list[tuple[str, Row]]]:
+    """All consents and one day of strangers' touches in a part of their own at the end, where no other record makes
+    their installs be decided again and their journeys be followed again."""
+    late = [row for part in parts for row in part if is_late(*row)]
+    others = [[row for row in part if not is_late(*row)] for part in parts]
+    return [*others, late]
+
+
+def is_late(table: str, row: Row) -> bool:
+    of_stranger = row["record_id"].startswith("st") and row["event_date"] == START.date() + timedelta(days=5)
+    return table == "bronze/bronze_consents" or of_stranger
 
 
 def run(dbt: Dbt, home: Home, command: str) -> Plan:

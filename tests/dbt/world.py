@@ -83,6 +83,7 @@ def simulate(seed: int, installs: int = 60, days: int = 12) -> list[tuple[str, R
                     "cost_date": (START + timedelta(days=day)).date(),
                 }  # fmt: skip
                 rows.append(("bronze/bronze_costs", record("cost", f"co{day}{campaign}{statement}", at, **values)))
+    rows += _strangers(random.Random(seed), days)
     for n in range(6):
         at = START + timedelta(days=n, hours=3)
         values = {"transaction_id": f"tx{n // 2}", "postback_sequence_index": 0, "skan_version": "4.0"}
@@ -166,6 +167,21 @@ def _returns(rng: random.Random, n: int, at: datetime, days: int) -> list[tuple[
             opened = touched + timedelta(hours=rng.randrange(1, 200))
             values = {"app_id": app, "install_id": f"i{n}"}
             rows.append(("bronze/bronze_app_events", record("session", f"rs{n}-{e}", opened, **values)))
+    return rows
+
+
+def _strangers(rng: random.Random, days: int) -> list[tuple[str, Row]]:
+    """Touches of people who never install, by themselves and in journeys of days."""
+    rows: list[tuple[str, Row]] = []
+    for n in range(20):
+        for t in range(rng.randrange(1, 6)):
+            at = START + timedelta(days=rng.random() * days)
+            touch = {
+                "app_id": "game.android", "gaid": f"stranger-{n}", "partner": rng.choice(("NetOne", "nettwo")),
+                "campaign_id": rng.choice(("c1", "c2")), "is_retargeting": rng.choice((None, None, False, True)),
+            }  # fmt: skip
+            kind = rng.choice(("click", "click", "impression"))
+            rows.append(("bronze/bronze_touchpoints", record(kind, f"st{n}-{t}", at, **touch)))
     return rows
 
 

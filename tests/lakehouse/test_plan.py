@@ -168,6 +168,42 @@ def test_a_touch_decides_again_the_installs_its_window_reaches(world: World) -> 
     assert dates["event_dates"] == []
 
 
+def test_a_touch_and_an_install_look_again_at_the_journeys_within_the_look_back(world: World) -> None:
+    """Seven days to both sides; an install that a touch merely reaches matches the same journeys as before."""
+    known = [event(f"i{n}", n, "install", f"i{n}") for n in (-40, -38)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_touchpoints", [event("t", -42, "click")])
+    world.land("bronze/bronze_app_events", [event("new", -20, "install", "new")])
+    dates = world.plan().dates
+    assert dates["journey_dates"] == days(*range(-49, -34), *range(-27, -12))
+    assert dates["path_dates"] == sorted({*dates["journey_dates"], *dates["cohort_dates"]})
+    assert set(days(-40, -38, -20)) <= set(dates["cohort_dates"])
+
+
+def test_a_project_without_a_look_back_is_refused(world: World, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "dbt_project.yml").write_text("name: other\n")
+    changed = world.settings.model_copy(update={"dbt_project": project})
+    known = [event("a", 0, "install")]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    record_run(
+        world.lake,
+        run_id="other",
+        mode="full",
+        reason="first run",
+        code_version=code_version(project, load_apps(changed)),
+        snapshot=world.lake.pin(),
+        plan={},
+        finished_at=NOON,
+    )
+    world.land("bronze/bronze_app_events", [event("b", 1)])
+    with pytest.raises(ValueError, match="does not set the variable attribution_lookback_days"):
+        make_plan(changed, world.lake, world.lake.pin())
+
+
 def test_a_consent_decides_again_the_installs_that_heard_it(world: World) -> None:
     known = [event(f"in{n}", n, "install", f"i{n}") for n in (-9, -3, 0)]
     world.land("bronze/bronze_app_events", known)

@@ -19,8 +19,10 @@ STABLE_MARTS = {
     "attributed_installs",
     "attribution_candidates",
     "campaign_daily",
+    "channel_credit",
     "cohort_retention",
     "cohort_revenue",
+    "multi_touch_credit",
     "predicted_ltv_by_campaign",
     "churn_risk",
 }
@@ -71,6 +73,13 @@ def test_checks_guard_bronze_and_every_mart(definitions: dg.Definitions) -> None
     checked = {key.asset_key for key in definitions.resolve_asset_graph().asset_check_keys}
     for name in [*STABLE_MARTS, "bronze_app_events", "bronze_touchpoints", "bronze_costs"]:
         assert dg.AssetKey(name) in checked, name
+
+
+@pytest.mark.parametrize("job", ["refresh", "transform"])
+def test_channel_credit_is_brought_up_to_date_with_and_without_training(definitions: dg.Definitions, job: str) -> None:
+    selected = definitions.resolve_job_def(job).asset_layer.selected_asset_keys
+    assert {dg.AssetKey("int_channel_paths"), dg.AssetKey("channel_effects"), dg.AssetKey("channel_credit")} <= selected
+    assert (dg.AssetKey("ltv_model") in selected) == (job == "refresh")
 
 
 def test_the_schedule_and_the_sensor_wait_for_an_operator(definitions: dg.Definitions) -> None:

@@ -84,6 +84,9 @@ _RULES = (
     """create table rules.rule_reason_codes as
         select * from (values ('won', 'candidate'), ('lost_to_later_touch', 'candidate'), ('attributed', 'decision'),
                               ('organic_no_candidate', 'decision')) as t(reason_code, applies_to)""",
+    """create table rules.rule_multi_touch_models as
+        select '*' as app_id, unnest(['first', 'linear']) as model, date '1970-01-01' as valid_from,
+               null::date as valid_until""",
     "create table rules.rule_risk_bands as select unnest(['low', 'medium', 'high']) as risk_band",
 )
 _GOLD = (
@@ -117,6 +120,18 @@ _GOLD = (
             on i.app_id = c.app_id and i.install_id = c.install_id and c.is_winner
         left join (select app_id, install_id, count(*) as candidates from gold.attribution_candidates group by all) as n
             on i.app_id = n.app_id and i.install_id = n.install_id""",
+    """create table gold.multi_touch_credit as
+        select app_id, model, install_date as conversion_date, partner, campaign_id,
+               count(*)::decimal(18, 9) as credited_conversions, 1::decimal(18, 6) as credited_revenue_d7_usd,
+               null::decimal(18, 6) as credited_revenue_d30_usd
+        from gold.attributed_installs cross join (values ('first'), ('linear')) as models(model) group by all""",
+    """create table gold.channel_credit as
+        select app_id, date '2026-01-01' as month, level, model, partner,
+               case when level = 'campaign' then campaign_id else '' end as campaign_id,
+               count(*)::decimal(18, 9) as credited_conversions, 0.5::double as share, 0.5::double as removal_effect,
+               0.1::double as shapley_value, null::double as standard_error, 0.4::double as conversion_rate
+        from gold.attributed_installs cross join (values ('partner'), ('campaign')) as levels(level)
+        cross join (values ('markov_1'), ('shapley')) as models(model) group by all""",
     """create table gold.attribution_decisions as
         select app_id, conversion_id, install_id, install_date, install_date as conversion_date, touch_id, is_organic,
                reason_code, true as is_primary

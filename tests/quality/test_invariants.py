@@ -71,6 +71,30 @@ BREAKS: dict[str, tuple[tuple[str, str], ...]] = {
         ("organic is left out", "delete from gold.campaign_daily where partner = 'organic'"),
         ("an install counts twice", "update gold.campaign_daily set installs = 2 where partner = 'organic'"),
     ),
+    "multi_touch_credits_sum_to_installs": (
+        ("organic is left out", "delete from gold.multi_touch_credit where partner = 'organic'"),
+        (
+            "a billionth is lost",
+            "update gold.multi_touch_credit set credited_conversions = 0.999999999 where app_id = 'b'",
+        ),
+        ("a model is missing", "delete from gold.multi_touch_credit where model = 'linear'"),
+        ("a model is made up", "update gold.multi_touch_credit set model = 'guess' where model = 'linear'"),
+        (
+            "a model that is no longer in force",
+            "update rules.rule_multi_touch_models set valid_until = '2026-01-02' where model = 'first'",
+        ),
+    ),
+    "channel_credits_sum_to_installs": (
+        (
+            "a level leaves out organic",
+            "delete from gold.channel_credit where partner = 'organic' and level = 'campaign'",
+        ),
+        (
+            "a billionth too much",
+            "update gold.channel_credit set credited_conversions = 1.000000001 where app_id = 'b'",
+        ),
+        ("credit of another month", "update gold.channel_credit set month = '2026-02-01' where model = 'shapley'"),
+    ),
     "touches_sum_to_campaigns": (
         ("clicks are lost", "update gold.campaign_daily set clicks = 0"),
         ("sandbox counts", "update silver.stg_touchpoints set environment = 'sandbox' where app_id = 'b'"),
@@ -161,6 +185,11 @@ def test_a_bronze_table_that_has_not_come_yet_counts_as_empty(good_lake: duckdb.
     result = compare(good_lake, "accepted_records_landed")
     assert not result.success
     assert result.detail == "a 2026-01-02: expected 4, found 2"
+
+
+def test_a_model_of_all_apps_and_of_one_app_is_one_model(good_lake: duckdb.DuckDBPyConnection) -> None:
+    good_lake.execute("insert into rules.rule_multi_touch_models values ('a', 'first', '2025-01-01', null)")
+    assert compare(good_lake, "multi_touch_credits_sum_to_installs").success
 
 
 def test_a_missing_column_is_named_and_not_passed(good_lake: duckdb.DuckDBPyConnection) -> None:

@@ -89,6 +89,18 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "app_id = 'a'",
         "touch_id = null, is_organic = false",
     ),
+    "multi_touch_credit": (
+        "app_id = null, model = null, partner = null",
+        "model = 'guess', credited_conversions = -1",
+        "credited_revenue_d30_usd = 1, credited_revenue_d7_usd = null",
+        "credited_revenue_d30_usd = 1, credited_revenue_d7_usd = null",
+    ),
+    "channel_credit": (
+        "app_id = null, level = null, model = null, partner = null",
+        "level = 'partner', campaign_id = 'c', credited_conversions = -1, share = 2, removal_effect = 'nan'::double",
+        "level = 'creative', conversion_rate = 1.5, shapley_value = -1, standard_error = 99, credited_conversions = 11",
+        "level = 'creative', conversion_rate = 1.5, shapley_value = -1, standard_error = 99, credited_conversions = 11",
+    ),
     "attributed_events": (
         "app_id = null, record_id = null, partner = null, is_primary = null",
         "event_date = date '2020-02-02'",
