@@ -21,6 +21,7 @@ _DOCS: Final = {
     "bronze_rejects": "Records that were refused, with the reason",
     "bronze_receipts": "What each landed batch counted at the door",
     "bronze_network": "Raw addresses and user agents, dropped after some days",
+    "bronze_fx_rates": "Exchange rates as they were imported, every version kept",
     "predictions_ltv": "Predicted revenue of each install",
     "predictions_churn": "Predicted churn of each install",
 }
@@ -28,6 +29,7 @@ _GRAINS: Final = {
     "bronze_rejects": "rejected record",
     "bronze_receipts": "app, day of receipt, route, writer and batch",
     "bronze_network": "received copy of a record",
+    "bronze_fx_rates": "currency, rate_date, provider and version",
     "predictions_ltv": "app, install, as_of, horizon and model version",
     "predictions_churn": "app, install, as_of, horizon and model version",
 }

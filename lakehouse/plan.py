@@ -2,11 +2,12 @@
 
 A plan names date sets; each dbt model declares the set it reads (`meta.plan`) and replaces those partitions whole.
 A set may be larger than needed, never smaller: full refresh and incremental give the same rows. What was consumed is
-kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
+kept by `lakehouse.runs`; the models themselves are in `dbt_project/`. Models that follow no set are built whole.
 
-    event_dates     dates of new app events, and of rows they collide with (same id, other date)
-    touch_dates     the same for touchpoints
-    cost_dates      cost days of new cost rows
+    event_dates     dates of new app events, and of rows they collide with (same id, other date); dates of revenue that
+                    a new exchange rate is for
+    touch_dates     the same for touchpoints and their prices
+    cost_dates      cost days of new cost rows, and those that a new exchange rate is for
     install_dates   installs to decide again: new or changed installs, and those a new touch or consent may reach
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
@@ -176,6 +177,7 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         union select i.install_date from silver.int_installs i join ids using (app_id, install_id)
         """,
     )
+    rated = _rated_dates(connection)
     days = _longest_window_days(connection)
     reached = {touch + timedelta(days=n) for touch in touch_dates for n in range(days + 1)}
     install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
@@ -194,7 +196,11 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         """,
     )
     ageing = _ageing_dates(connection)
-    cohort_dates = install_dates | _dates(
+    event_dates |= rated["revenue"]
+    touch_dates |= rated["touches"]
+    cost_dates |= rated["costs"]
+    install_dates |= rated["installs"]
+    cohort_dates = install_dates | rated["cohorts"] | _dates(
         connection,
         """
         with ids as (select app_id, install_id from new_events union select app_id, install_id from known_events)
@@ -219,6 +225,39 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
         "ingest_dates": ingest_dates,
     }
+
+
+def _rated_dates(connection: duckdb.DuckDBPyConnection) -> dict[str, set[date]]:
+    """Dates of amounts that a new exchange rate may be for, by where the amount stands.
+
+    A rate holds from its date until that of the next one, so it reaches the days between too.
+    """
+    reached = {name: set[date]() for name in ("revenue", "cohorts", "touches", "costs", "installs")}
+    if not connection.execute("select count(*) from bronze_new.bronze_fx_rates").fetchall()[0][0]:
+        return reached
+    connection.execute(
+        """
+        create temp table new_rates as
+            select n.currency, n.rate_date as since, coalesce(min(k.valid_from), date '9999-12-31') as until
+            from bronze_new.bronze_fx_rates n
+            left join silver.int_fx_rates k on n.currency = k.currency and k.valid_from > n.rate_date
+            group by n.currency, n.rate_date
+        """
+    )
+    rated = "join new_rates r on r.currency = {0}.currency and {0}.{1} >= r.since and {0}.{1} < r.until"
+    queries = {
+        "revenue": f"select e.event_date from silver.int_revenue_events e {rated.format('e', 'event_date')}",
+        "cohorts": "select i.install_date from silver.int_revenue_events e "
+        f"{rated.format('e', 'event_date')} join silver.int_installs i using (app_id, install_id)",
+        "touches": f"select t.event_date from silver.stg_touchpoints t {rated.format('t', 'event_date')} "
+        "where t.cost_micros is not null",
+        "costs": f"select c.cost_date from silver.stg_costs c {rated.format('c', 'cost_date')}",
+        "installs": "select l.install_date from silver.int_link_install_costs l "
+        "join new_rates r on l.install_date >= r.since and l.install_date < r.until",
+    }
+    for name, query in queries.items():
+        reached[name] = _dates(connection, f"select distinct * from ({query})")
+    return reached
 
 
 def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:

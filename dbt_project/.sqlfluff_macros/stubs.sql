@@ -12,3 +12,5 @@
 {% macro cohort_installs() %}select * from attributed_installs{% endmacro %}
 {% macro cohort_grid(installs, last_day) %}select * from {{ installs }}{% endmacro %}
 {% macro content_hash(column) %}md5(string_agg({{ column }}, ';' order by {{ column }})){% endmacro %}
+{% macro utc_date(instant) %}cast({{ instant }} as date){% endmacro %}
+{% macro add_days(date, days) %}({{ date }} + {{ days }}){% endmacro %}

@@ -53,3 +53,17 @@
 {% macro content_hash(column) %}
     {{- return(dbt.hash(dbt.listagg(column, "';'", 'order by ' ~ column))) -}}
 {% endmacro %}
+
+{# UTC date of an instant, whatever the time zone of the session. #}
+{% macro utc_date(instant) %}{{ return(adapter.dispatch('utc_date', 'unmogrowp')(instant)) }}{% endmacro %}
+{% macro default__utc_date(instant) %}
+    {{ return('date_from_unix_date(cast(floor(unix_timestamp(' ~ instant ~ ') / 86400) as int))') }}
+{% endmacro %}
+{% macro duckdb__utc_date(instant) %}
+    {{ return('cast((' ~ instant ~ ") at time zone 'UTC' as date)") }}
+{% endmacro %}
+
+{# A date moved by whole days. #}
+{% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days', 'unmogrowp')(date, days)) }}{% endmacro %}
+{% macro default__add_days(date, days) %}{{ return('date_add(' ~ date ~ ', ' ~ days ~ ')') }}{% endmacro %}
+{% macro duckdb__add_days(date, days) %}{{ return('(' ~ date ~ ' + ' ~ days ~ ')') }}{% endmacro %}
