@@ -33,7 +33,13 @@ select
 from keys
 inner join {{ ref('int_watermarks') }} as watermark on keys.app_id = watermark.app_id
 cross join ({{ day_numbers(last_day) }}) as days
-left join spend using (app_id, date, platform, partner, campaign_id)
+left join spend
+    on
+        keys.app_id = spend.app_id
+        and keys.date = spend.date
+        and keys.platform = spend.platform
+        and keys.partner = spend.partner
+        and keys.campaign_id = spend.campaign_id
 left join revenue
     on
         keys.app_id = revenue.app_id
