@@ -200,12 +200,16 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
     touch_dates |= rated["touches"]
     cost_dates |= rated["costs"]
     install_dates |= rated["installs"]
-    cohort_dates = install_dates | rated["cohorts"] | _dates(
-        connection,
-        """
+    cohort_dates = (
+        install_dates
+        | rated["cohorts"]
+        | _dates(
+            connection,
+            """
         with ids as (select app_id, install_id from new_events union select app_id, install_id from known_events)
         select distinct i.install_date from silver.int_installs i join ids using (app_id, install_id)
         """,
+        )
     )
     cohort_dates |= ageing & _dates(connection, "select distinct install_date from silver.int_installs")
     received = " union ".join(

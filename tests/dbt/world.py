@@ -87,7 +87,8 @@ def simulate(seed: int, installs: int = 60, days: int = 12) -> list[tuple[str, R
     for n in range(12):
         at = START + timedelta(days=n / 2, hours=3)
         values = {
-            "transaction_id": f"tx{n // 2}", "postback_sequence_index": n % 3 // 2, "skan_version": ("4.0", "3.0")[n % 2],
+            "transaction_id": f"tx{n // 2}", "postback_sequence_index": n % 3 // 2,
+            "skan_version": ("4.0", "3.0")[n % 2],
             "ad_network_id": "four.skadnetwork", "partner": ("NetOne", None)[n % 2], "source_identifier": "5239",
             "conversion_value": n if n % 4 else None, "signature_state": (None, "valid", "invalid")[n % 3],
             "did_win": n != 7,
@@ -134,7 +135,8 @@ def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
                 "app_id": app, "partner": rng.choice(("NetOne", "nettwo")), "campaign_id": rng.choice(("c1", "c2")),
                 "is_signature_valid": rng.choice((None, None, True, False)), **ad_id,
                 **({"click_id": f"ck{n}"} if t == 0 else {}),
-                **({"cost_model": ("cpc", "cpm", "cpi")[n % 3], "cost_micros": 10**6, "currency": "EUR"} if n % 2 else {}),
+                **({"cost_model": ("cpc", "cpm", "cpi")[n % 3]} if n % 5 else {}),
+                **({"cost_micros": 10**6, "currency": "EUR"} if n % 2 else {}),
             }  # fmt: skip
             kind = rng.choice(("click", "impression"))
             rows.append(("bronze/bronze_touchpoints", record(kind, f"to{n}-{t}", touched, **touch)))
