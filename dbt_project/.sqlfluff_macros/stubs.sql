@@ -14,3 +14,4 @@
 {% macro content_hash(column) %}md5(string_agg({{ column }}, ';' order by {{ column }})){% endmacro %}
 {% macro utc_date(instant) %}cast({{ instant }} as date){% endmacro %}
 {% macro add_days(date, days) %}({{ date }} + {{ days }}){% endmacro %}
+{% macro sorted_list(column) %}string_agg({{ column }}, ',' order by {{ column }}){% endmacro %}

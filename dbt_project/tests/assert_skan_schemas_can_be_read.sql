@@ -20,7 +20,7 @@ where
     schema.schema_id is null
     or rule.window_number not in (1, 2, 3)
     or rule.coarse_value not in ('low', 'medium', 'high')
-    or (rule.coarse_value is null) != (coalesce(rule.bit_count, rule.first_bit, rule.value_low, rule.value_high) is not null)
+    or (rule.coarse_value is not null and coalesce(rule.bit_count, rule.first_bit, rule.value_low) is not null)
     or (
         rule.coarse_value is null
         and (

@@ -64,8 +64,10 @@ select
     coalesce(reported.campaign_name, links.campaign_name) as campaign_name,
     case when stated_days.app_id is not null then 'network' else 'link' end as cost_source,
     cast(
-        case when stated_days.app_id is not null then coalesce(reported.cost_usd, 0) else coalesce(links.cost_usd, 0) end
-        as decimal(18, 6)
+        case
+            when stated_days.app_id is not null then coalesce(reported.cost_usd, 0)
+            else coalesce(links.cost_usd, 0)
+        end as decimal(18, 6)
     ) as cost_usd,
     reported.cost_usd as reported_cost_usd,
     cast(links.cost_usd as decimal(18, 6)) as link_cost_usd,

@@ -2,13 +2,19 @@
 -- `first_bit` on, as a number: six bits are a range, one bit is a flag.
 with
 
+windows as (
+    select distinct schema_id, window_number from {{ ref('skan_schema_rules') }} where coarse_value is null
+),
+
+numbers as (
+    {{ day_numbers(63) }}
+),
+
 fine_values as (
-    select schema.schema_id, windows.window_number, schema.value_kind, digits.day_n as value
+    select schema.schema_id, windows.window_number, schema.value_kind, numbers.day_n as value
     from {{ ref('skan_schemas') }} as schema
-    inner join (
-        select distinct schema_id, window_number from {{ ref('skan_schema_rules') }} where coarse_value is null
-    ) as windows on schema.schema_id = windows.schema_id
-    cross join ({{ day_numbers(63) }}) as digits
+    inner join windows on schema.schema_id = windows.schema_id
+    cross join numbers
 ),
 
 fine as (
@@ -34,9 +40,9 @@ fine as (
 ),
 
 coarse as (
-    select rule.schema_id, rule.window_number, rule.coarse_value, rule.event_name, rule.revenue_low_usd, rule.revenue_high_usd
-    from {{ ref('skan_schema_rules') }} as rule
-    where rule.coarse_value is not null
+    select schema_id, window_number, coarse_value, event_name, revenue_low_usd, revenue_high_usd
+    from {{ ref('skan_schema_rules') }}
+    where coarse_value is not null
 )
 
 select

@@ -4,6 +4,10 @@
 
 with
 
+days as (
+    {{ day_numbers(last_day) }}
+),
+
 spend as (
     select app_id, date, platform, partner, campaign_id, cost_usd from {{ ref('int_campaign_spend') }}
 ),
@@ -32,7 +36,7 @@ select
     cast(coalesce(spend.cost_usd, 0) as decimal(18, 6)) as cost_usd
 from keys
 inner join {{ ref('int_watermarks') }} as watermark on keys.app_id = watermark.app_id
-cross join ({{ day_numbers(last_day) }}) as days
+cross join days
 left join spend
     on
         keys.app_id = spend.app_id

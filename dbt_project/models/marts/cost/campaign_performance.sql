@@ -37,13 +37,19 @@ measures as (
         spend.link_cost_usd,
         spend.cpi_cost_usd,
         spend.cpi_installs,
-        {% for day_n in [0, 7, 30] -%}
         -- Without a touch or install of its own a campaign has earned nothing; its days come of age all the same.
         case
-            when campaign.app_id is not null then campaign.revenue_d{{ day_n }}_usd
-            when {{ days_between('keys.date', 'watermark.watermark_date') }} > {{ day_n }} then 0
-        end as revenue_d{{ day_n }}_usd,
-        {% endfor -%}
+            when campaign.app_id is not null then campaign.revenue_d0_usd
+            when {{ days_between('keys.date', 'watermark.watermark_date') }} > 0 then 0
+        end as revenue_d0_usd,
+        case
+            when campaign.app_id is not null then campaign.revenue_d7_usd
+            when {{ days_between('keys.date', 'watermark.watermark_date') }} > 7 then 0
+        end as revenue_d7_usd,
+        case
+            when campaign.app_id is not null then campaign.revenue_d30_usd
+            when {{ days_between('keys.date', 'watermark.watermark_date') }} > 30 then 0
+        end as revenue_d30_usd,
         paid_back.payback_day
     from keys
     left join {{ ref('campaign_daily') }} as campaign using (app_id, date, platform, partner, campaign_id)
@@ -84,13 +90,17 @@ select
     case when is_paid then installs else 0 end as ecpi_paid_installs,
     cost_usd as ecpi_all_cost_usd,
     installs as ecpi_all_installs,
-    {% for day_n in [0, 7, 30] -%}
-    {%- set known = 'is_paid and revenue_d' ~ day_n ~ '_usd is not null' -%}
-    cast(case when {{ known }} then revenue_d{{ day_n }}_usd end as decimal(18, 6)) as roas_d{{ day_n }}_revenue_usd,
-    case when {{ known }} then cost_usd end as roas_d{{ day_n }}_cost_usd,
-    cast(case when {{ known }} then revenue_d{{ day_n }}_usd - cost_usd end as decimal(18, 6))
-        as roi_d{{ day_n }}_profit_usd,
-    case when {{ known }} then cost_usd end as roi_d{{ day_n }}_cost_usd,
-    {% endfor -%}
+    cast(case when is_paid then revenue_d0_usd end as decimal(18, 6)) as roas_d0_revenue_usd,
+    case when is_paid and revenue_d0_usd is not null then cost_usd end as roas_d0_cost_usd,
+    cast(case when is_paid then revenue_d0_usd - cost_usd end as decimal(18, 6)) as roi_d0_profit_usd,
+    case when is_paid and revenue_d0_usd is not null then cost_usd end as roi_d0_cost_usd,
+    cast(case when is_paid then revenue_d7_usd end as decimal(18, 6)) as roas_d7_revenue_usd,
+    case when is_paid and revenue_d7_usd is not null then cost_usd end as roas_d7_cost_usd,
+    cast(case when is_paid then revenue_d7_usd - cost_usd end as decimal(18, 6)) as roi_d7_profit_usd,
+    case when is_paid and revenue_d7_usd is not null then cost_usd end as roi_d7_cost_usd,
+    cast(case when is_paid then revenue_d30_usd end as decimal(18, 6)) as roas_d30_revenue_usd,
+    case when is_paid and revenue_d30_usd is not null then cost_usd end as roas_d30_cost_usd,
+    cast(case when is_paid then revenue_d30_usd - cost_usd end as decimal(18, 6)) as roi_d30_profit_usd,
+    case when is_paid and revenue_d30_usd is not null then cost_usd end as roi_d30_cost_usd,
     payback_day
 from measures

@@ -1,6 +1,8 @@
-{% set measures = ['event_count', 'revenue_low_usd', 'revenue_mid_usd', 'revenue_high_usd'] %}
-
 with
+
+facts as (
+    select *, is_counted and is_winner and window_number = 1 as is_first from {{ ref('skan_postback_facts') }}
+),
 
 days as (
     select
@@ -16,23 +18,19 @@ days as (
         sum(case when exclusion_reason = 'signature_invalid' then 1 else 0 end) as invalid_postbacks,
         sum(case when exclusion_reason = 'signature_unverifiable' then 1 else 0 end) as unverifiable_postbacks,
         sum(case when exclusion_reason = 'sandbox' then 1 else 0 end) as sandbox_postbacks,
-        {% for measure, kind in [
-            ('installs', 'download'), ('redownloads', 'redownload'), ('reengagements', 're-engagement')
-        ] -%}
-        sum(case when is_counted and is_winner and window_number = 1 and conversion_type = '{{ kind }}' then 1 else 0 end)
-            as {{ measure }},
-        {% endfor -%}
-        {% for state in ['fine', 'coarse', 'null'] -%}
-        sum(case when is_counted and is_winner and value_state = '{{ state }}' then 1 else 0 end)
-            as {{ state }}_value_postbacks,
-        {% endfor -%}
+        sum(case when is_first and conversion_type = 'download' then 1 else 0 end) as installs,
+        sum(case when is_first and conversion_type = 'redownload' then 1 else 0 end) as redownloads,
+        sum(case when is_first and conversion_type = 're-engagement' then 1 else 0 end) as reengagements,
+        sum(case when is_counted and is_winner and value_state = 'fine' then 1 else 0 end) as fine_value_postbacks,
+        sum(case when is_counted and is_winner and value_state = 'coarse' then 1 else 0 end) as coarse_value_postbacks,
+        sum(case when is_counted and is_winner and value_state = 'null' then 1 else 0 end) as null_value_postbacks,
         sum(case when is_counted and is_winner and is_schema_ambiguous then 1 else 0 end) as ambiguous_postbacks,
         sum(case when is_counted and is_winner and is_decoded then 1 else 0 end) as observed_postbacks,
-        {% for measure in measures -%}
-        sum(case when is_counted and is_winner and is_decoded then {{ measure }} else 0 end) as {{ measure }}
-        {{- ',' if not loop.last }}
-        {% endfor %}
-    from {{ ref('skan_postback_facts') }}
+        sum(case when is_counted and is_winner and is_decoded then event_count else 0 end) as event_count,
+        sum(case when is_counted and is_winner and is_decoded then revenue_low_usd else 0 end) as revenue_low_usd,
+        sum(case when is_counted and is_winner and is_decoded then revenue_mid_usd else 0 end) as revenue_mid_usd,
+        sum(case when is_counted and is_winner and is_decoded then revenue_high_usd else 0 end) as revenue_high_usd
+    from facts
     group by app_id, install_date, partner, campaign_id, window_number, coalesce(schema_id, '')
 ),
 
@@ -45,10 +43,11 @@ pools as (
         day.campaign_id,
         day.window_number,
         day.schema_id,
-        sum(pool.observed_postbacks) as pool_postbacks
-        {%- for measure in measures %},
-        sum(pool.{{ measure }}) as {{ measure }}
-        {%- endfor %}
+        sum(pool.observed_postbacks) as pool_postbacks,
+        sum(pool.event_count) as event_count,
+        sum(pool.revenue_low_usd) as revenue_low_usd,
+        sum(pool.revenue_mid_usd) as revenue_mid_usd,
+        sum(pool.revenue_high_usd) as revenue_high_usd
     from days as day
     inner join days as pool
         on
@@ -64,21 +63,27 @@ pools as (
     having sum(pool.observed_postbacks) >= {{ var('skan_model_min_postbacks') }}
 ),
 
+-- One division of exact sums, rounded to the micro.
 modelled as (
     select
         day.*,
-        case when pool.app_id is not null then day.null_value_postbacks else 0 end as modelled_postbacks
-        {%- for measure in measures %},
-        -- One division of exact sums, rounded to the micro.
-        coalesce(
-            cast(
-                round(
-                    cast(pool.{{ measure }} as double) * day.null_value_postbacks / pool.pool_postbacks, 6
-                ) as decimal(18, 6)
-            ),
-            0
-        ) as modelled_{{ measure }}
-        {%- endfor %}
+        case when pool.app_id is not null then day.null_value_postbacks else 0 end as modelled_postbacks,
+        cast(
+            round(cast(pool.event_count as double) * day.null_value_postbacks / pool.pool_postbacks, 6)
+            as decimal(18, 6)
+        ) as modelled_event_count,
+        cast(
+            round(cast(pool.revenue_low_usd as double) * day.null_value_postbacks / pool.pool_postbacks, 6)
+            as decimal(18, 6)
+        ) as modelled_revenue_low_usd,
+        cast(
+            round(cast(pool.revenue_mid_usd as double) * day.null_value_postbacks / pool.pool_postbacks, 6)
+            as decimal(18, 6)
+        ) as modelled_revenue_mid_usd,
+        cast(
+            round(cast(pool.revenue_high_usd as double) * day.null_value_postbacks / pool.pool_postbacks, 6)
+            as decimal(18, 6)
+        ) as modelled_revenue_high_usd
     from days as day
     left join pools as pool
         on
@@ -96,20 +101,28 @@ select
     partner,
     campaign_id,
     window_number,
-    {% for measure in [
-        'postbacks', 'winning_postbacks', 'lost_postbacks', 'invalid_postbacks', 'unverifiable_postbacks',
-        'sandbox_postbacks', 'installs', 'redownloads', 'reengagements', 'fine_value_postbacks',
-        'coarse_value_postbacks', 'null_value_postbacks', 'ambiguous_postbacks', 'observed_postbacks',
-        'modelled_postbacks'
-    ] -%}
-    cast(sum({{ measure }}) as bigint) as {{ measure }},
-    {% endfor -%}
+    cast(sum(postbacks) as bigint) as postbacks,
+    cast(sum(winning_postbacks) as bigint) as winning_postbacks,
+    cast(sum(lost_postbacks) as bigint) as lost_postbacks,
+    cast(sum(invalid_postbacks) as bigint) as invalid_postbacks,
+    cast(sum(unverifiable_postbacks) as bigint) as unverifiable_postbacks,
+    cast(sum(sandbox_postbacks) as bigint) as sandbox_postbacks,
+    cast(sum(installs) as bigint) as installs,
+    cast(sum(redownloads) as bigint) as redownloads,
+    cast(sum(reengagements) as bigint) as reengagements,
+    cast(sum(fine_value_postbacks) as bigint) as fine_value_postbacks,
+    cast(sum(coarse_value_postbacks) as bigint) as coarse_value_postbacks,
+    cast(sum(null_value_postbacks) as bigint) as null_value_postbacks,
+    cast(sum(ambiguous_postbacks) as bigint) as ambiguous_postbacks,
+    cast(sum(observed_postbacks) as bigint) as observed_postbacks,
+    cast(sum(modelled_postbacks) as bigint) as modelled_postbacks,
     cast(sum(event_count) as bigint) as observed_event_count,
-    {% for measure in measures[1:] -%}
-    cast(sum({{ measure }}) as decimal(18, 6)) as observed_{{ measure }},
-    {% endfor -%}
-    {% for measure in measures -%}
-    cast(sum(modelled_{{ measure }}) as decimal(18, 6)) as modelled_{{ measure }}{{ ',' if not loop.last }}
-    {% endfor %}
+    cast(sum(revenue_low_usd) as decimal(18, 6)) as observed_revenue_low_usd,
+    cast(sum(revenue_mid_usd) as decimal(18, 6)) as observed_revenue_mid_usd,
+    cast(sum(revenue_high_usd) as decimal(18, 6)) as observed_revenue_high_usd,
+    cast(coalesce(sum(modelled_event_count), 0) as decimal(18, 6)) as modelled_event_count,
+    cast(coalesce(sum(modelled_revenue_low_usd), 0) as decimal(18, 6)) as modelled_revenue_low_usd,
+    cast(coalesce(sum(modelled_revenue_mid_usd), 0) as decimal(18, 6)) as modelled_revenue_mid_usd,
+    cast(coalesce(sum(modelled_revenue_high_usd), 0) as decimal(18, 6)) as modelled_revenue_high_usd
 from modelled
 group by app_id, date, partner, campaign_id, window_number

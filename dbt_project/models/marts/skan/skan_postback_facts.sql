@@ -105,7 +105,7 @@ meanings as (
         schema_id,
         window_number,
         value_code,
-        {{ dbt.listagg('event_name', "','", 'order by event_name') }} as events,
+        {{ sorted_list('event_name') }} as events,
         count(event_name) as event_count,
         sum(revenue_low_usd) as revenue_low_usd,
         sum(revenue_high_usd) as revenue_high_usd
