@@ -12,6 +12,7 @@ from lakehouse.contract import RECORD_TABLES, bronze_schemas
 _DOCS: Final = {table.key: table.doc for table in RECORD_TABLES} | {
     "bronze/bronze_rejects": "Records that were refused, with the reason",
     "bronze/bronze_receipts": "Counts taken at the door by request: received, accepted, rejected",
+    "bronze/bronze_fx_rates": "Exchange rates as they were imported, every version of a day",
     "bronze/bronze_network": "Raw addresses and user agents, kept for a set number of days",
 }
 

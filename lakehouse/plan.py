@@ -1,7 +1,8 @@
 """Which dates a run must build: worked out from the bronze files that arrived since the last finished run.
 
 A plan names date sets (`lakehouse.plan_dates`); each dbt model declares the set it reads (`meta.plan`) and replaces
-those partitions whole. What was consumed is kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
+those partitions whole; a model that follows no set is built whole. What was consumed is kept by `lakehouse.runs`; the
+models themselves are in `dbt_project/`.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 A set may be larger than needed, never smaller: full refresh and incremental give the same rows.
 
-    event_dates     dates of new app events, and of rows they collide with (same id, other date)
-    touch_dates     the same for touchpoints
-    cost_dates      cost days of new cost rows
+    event_dates     dates of new app events, and of rows they collide with (same id, other date); dates of revenue that
+                    a new exchange rate is for
+    touch_dates     the same for touchpoints and their prices
+    cost_dates      cost days of new cost rows, and those that a new exchange rate is for
     install_dates   installs to decide again: new or changed installs, others of their devices, and those a new touch or
                     consent may reach
     conversion_dates  install_dates, and the same for opens after a touch of a retargeting campaign
@@ -25,6 +26,7 @@ from typing import Final
 import duckdb
 
 from lakehouse.contract import bronze_schemas
+from lakehouse.plan_rates import rated_dates
 
 COHORT_DAYS: Final = 30
 # The variable activity_lookback_days of the dbt project.
@@ -122,14 +124,23 @@ def date_sets(
             join said s on i.app_id = s.app_id and i.install_id = s.install_id and i.install_at >= s.event_at
         """,
     )
+    rated = rated_dates(connection)
+    event_dates |= rated["revenue"]
+    touch_dates |= rated["touches"]
+    cost_dates |= rated["costs"]
+    install_dates |= rated["installs"]
     conversion_dates = install_dates | reengagement_dates
     ageing = _ageing_dates(connection)
-    cohort_dates = install_dates | _dates(
-        connection,
-        """
+    cohort_dates = (
+        install_dates
+        | rated["cohorts"]
+        | _dates(
+            connection,
+            """
         with ids as (select app_id, install_id from new_events union select app_id, install_id from known_events)
         select distinct c.counted_install_date from silver.int_conversions c join ids using (app_id, install_id)
         """,
+        )
     )
     cohort_dates |= ageing & _dates(connection, "select distinct install_date from silver.int_installs")
     received = " union ".join(

@@ -1,4 +1,4 @@
-"""Bronze tables that ingestion writes beside the records: what was refused, what was counted, raw network data.
+"""Bronze tables that ingestion writes beside the records: what was refused, what was counted, raw network data, rates.
 
 Records themselves, and how a table gets its columns from the contract, are in `lakehouse.contract`.
 """
@@ -59,6 +59,26 @@ SERVICE_SCHEMAS: Final[dict[str, pa.Schema]] = {
             pa.field("ingest_date", pa.date32()),
             pa.field("ip", pa.string()),
             pa.field("user_agent", pa.string()),
+        ]
+    ),
+    "bronze_fx_rates": pa.schema(
+        [
+            pa.field("received_at", _TS),
+            pa.field("ingest_date", pa.date32()),
+            pa.field("request_id", pa.string(), metadata={"comment": "Import that brought the rate"}),
+            pa.field("currency", pa.string(), metadata={"comment": "ISO 4217 code"}),
+            pa.field("rate_date", pa.date32(), metadata={"comment": "First UTC date the rate holds for"}),
+            pa.field(
+                "usd_per_unit",
+                pa.decimal128(13, 9),
+                metadata={"comment": "USD for one unit of the currency"},
+            ),
+            pa.field("provider", pa.string(), metadata={"comment": "Who says so"}),
+            pa.field(
+                "version",
+                pa.int64(),
+                metadata={"comment": "Number of the statement; of several for a day the highest wins"},
+            ),
         ]
     ),
 }

@@ -112,15 +112,19 @@ def mart(
     columns: dict[str, str] | None = None,
     totals: dict[str, str] | None = None,
     missing_severity: Severity = "critical",
+    may_be_empty: bool = False,
 ) -> Suite:
-    """The suite of a mart: its grain, conditions {name: (SQL, why, severity)} that hold on no row, and expectations."""
+    """The suite of a mart: its grain, conditions {name: (SQL, why, severity)} that hold on no row, and expectations.
+
+    `may_be_empty`: no rows are no reason to look, as with postbacks of a publisher without an iOS app.
+    """
     asked, nevers = _never_all(conditions)
     return Suite(
         name=name,
         table=f"gold.{name}",
         columns=plain("app_id") | (columns or {}) | key(*grain) | asked,
         expectations=(
-            has_rows("an empty mart answers no question"),
+            *(() if may_be_empty else (has_rows("an empty mart answers no question"),)),
             is_unique(f"one row per {' x '.join(grain)}"),
             is_filled("app_id", "a row belongs to an app"),
             *expectations,

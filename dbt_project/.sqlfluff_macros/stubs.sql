@@ -23,3 +23,6 @@
 {% macro is_path_touch(touch_type) %}true{% endmacro %}
 {% macro kept_position(place, touch_count) %}case when {{ place }} <= 20 then {{ place }} end{% endmacro %}
 {% macro part_of(amount_usd, part) %}cast({{ amount_usd }} * {{ part }} as decimal(18, 6)){% endmacro %}
+{% macro utc_date(instant) %}cast({{ instant }} as date){% endmacro %}
+{% macro add_days(date, days) %}({{ date }} + {{ days }}){% endmacro %}
+{% macro sorted_list(column) %}string_agg({{ column }}, ',' order by {{ column }}){% endmacro %}

@@ -69,3 +69,20 @@
 
 {# The language of a locale such as en-US or pt_BR, in lower case. #}
 {% macro language(locale) %}{{ return("lower(split_part(replace(" ~ locale ~ ", '_', '-'), '-', 1))") }}{% endmacro %}
+
+{# UTC date of an instant, whatever the time zone of the session. #}
+{% macro utc_date(instant) %}{{ return(adapter.dispatch('utc_date', 'unmogrowp')(instant)) }}{% endmacro %}
+{% macro default__utc_date(instant) %}
+    {{ return('date_from_unix_date(cast(floor(unix_timestamp(' ~ instant ~ ') / 86400) as int))') }}
+{% endmacro %}
+{% macro duckdb__utc_date(instant) %}
+    {{ return('cast((' ~ instant ~ ") at time zone 'UTC' as date)") }}
+{% endmacro %}
+
+{# A date moved by whole days. #}
+{% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days', 'unmogrowp')(date, days)) }}{% endmacro %}
+{% macro default__add_days(date, days) %}{{ return('date_add(' ~ date ~ ', ' ~ days ~ ')') }}{% endmacro %}
+{% macro duckdb__add_days(date, days) %}{{ return('(' ~ date ~ ' + ' ~ days ~ ')') }}{% endmacro %}
+
+{# The values of a text column, sorted and joined by commas; null if there is none. #}
+{% macro sorted_list(column) %}{{ return(dbt.listagg(column, "','", 'order by ' ~ column)) }}{% endmacro %}

@@ -1,4 +1,4 @@
--- An amount without a rate would vanish from every mart. Add the currency to seeds/fx_rates.csv.
+-- An amount without a rate would vanish from every mart. Import a rate of the currency (docs/costs.md).
 select 'revenue' as amount_of, app_id, currency, event_date as date, count(*) as row_count
 from {{ ref('int_revenue_events') }}
 where revenue_usd is null

@@ -15,7 +15,9 @@ from orchestration.progress import Steps
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--mapping", required=True, help="Name of a shipped mapping or path of a TOML file; `native` for records."
+    "--mapping",
+    required=True,
+    help="Name of a shipped mapping or path of a TOML file; `native` for records, `rates` for exchange rates.",
 )
 @click.option("--app", "app_id", default="", help="The app all rows belong to, whatever the file says.")
 @click.option("--time-zone", default="", help="IANA zone of times without an offset, whatever the mapping says.")
@@ -28,9 +30,13 @@ def command(
     file: Path, mapping: str, app_id: str, time_zone: str, one_export: bool, dry_run: bool, as_json: bool
 ) -> None:
     """Import FILE (CSV, Parquet or NDJSON). Importing it again, or an overlapping file, adds nothing."""
+    from ingestion import rates
     from ingestion.import_sources import ImportOptions
     from ingestion.importer import ImportFailed, import_file
 
+    if mapping == rates.MAPPING:
+        _import_rates(file, dry_run=dry_run, as_json=as_json)
+        return
     options = ImportOptions(app_id, time_zone, one_export)
     with Steps().step(f"Import {file.name}") as step:
         try:
@@ -41,3 +47,13 @@ def command(
         click.echo(json.dumps(result.as_dict(), default=str))
     elif dry_run or result.rejected:
         click.echo("\n".join(result.lines()))
+
+
+def _import_rates(file: Path, *, dry_run: bool, as_json: bool) -> None:
+    from ingestion.rates import RatesRefused, import_rates
+
+    try:
+        result = import_rates(load_settings(), file, dry_run=dry_run)
+    except RatesRefused as error:
+        raise Failure(str(error)) from None
+    click.echo(json.dumps(result.as_dict()) if as_json else "\n".join(result.lines()))

@@ -56,6 +56,11 @@ class Dbt:
         answer = self._ask({"args": list(args), "env": environment, "project": str(project)})
         return Outcome(answer["success"], answer["error"], answer["nodes"])
 
+    def compiled(self, model: str, project: Path = PROJECT) -> str:
+        """The query of a model as it ran last."""
+        [file] = (self._folder / project.name / "target" / "run").rglob(f"models/**/{model}.sql")
+        return file.read_text(encoding="utf-8")
+
     def close(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()

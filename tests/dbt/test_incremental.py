@@ -9,26 +9,30 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.apps import load_apps
+from lakehouse.dbt_plugin import create_apps_table
+from lakehouse.engine import connect
 from lakehouse.lake import Lake
 from lakehouse.plan import Plan, make_plan
 from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
-from tests.dbt.world import START, Home, Row, delivered, simulate
+from tests.dbt.world import START, Home, Row, delivered, exchange_rates, simulate
 
 
 @pytest.mark.timeout(600)
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
-    parts = some_late(delivered(simulate(seed=7), seed=11, parts=2))
+    parts = [*some_late(delivered(simulate(seed=7), seed=11, parts=2)), exchange_rates()]
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
     modes = []
     for part in parts:
         step_by_step.land(part)
         modes.append(run(dbt, step_by_step, "run").mode)
-    assert modes == ["full", "incremental", "incremental"]
+    assert modes == ["full", "incremental", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
     run(dbt, at_once, "run")
+    for model in ("int_watermarks", "skan_postback_facts", "skan_daily", "ios_daily", "cost_restatements"):
+        assert rows_elsewhere(dbt, at_once, model) == rows_of(at_once.lake, table_of(model)), model
     compared = [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]
-    assert len(compared) > 15
+    assert len(compared) > 25
     for table in compared:
         assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
     assert step_by_step.lake.row_count("silver/int_lost_paths") > 20
@@ -104,7 +108,25 @@ def run(dbt: Dbt, home: Home, command: str) -> Plan:
     return plan
 
 
+def rows_elsewhere(dbt: Dbt, home: Home, model: str) -> list[str]:
+    """What the query of a model gives in a session whose clock is on the other side of the date line."""
+    query = dbt.compiled(model)
+    connection = connect(home.settings, lake=home.lake, layers=("silver", "gold", "rules"))
+    create_apps_table(connection, home.settings)
+    connection.execute("set TimeZone = 'Pacific/Kiritimati'")
+    found = connection.sql(query).to_arrow_table()
+    connection.close()
+    return as_text(found.cast(home.lake.schema(table_of(model))))
+
+
+def table_of(model: str) -> str:
+    return f"{'silver' if model.startswith(('int_', 'stg_')) else 'gold'}/{model}"
+
+
 def rows_of(lake: Lake, table: str) -> list[str]:
     """Every row as text, sorted; all columns."""
-    data: pa.Table = lake.open(table).to_pyarrow_table()
+    return as_text(lake.open(table).to_pyarrow_table())
+
+
+def as_text(data: pa.Table) -> list[str]:
     return sorted(repr(sorted(row.items())) for row in data.select(sorted(data.column_names)).to_pylist())

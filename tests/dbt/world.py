@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -74,23 +75,45 @@ def simulate(seed: int, installs: int = 60, days: int = 12) -> list[tuple[str, R
     for n in range(installs):
         rows += _life(rng, n, days)
     for day in range(days):
-        for campaign in ("c1", "c2"):
+        for campaign in ("c1", "c2") if day % 4 else ():  # some days are priced by links only
             for statement in range(rng.choice((1, 1, 2))):
                 at = START + timedelta(days=day + 1, hours=statement)
                 values = {
                     "partner": rng.choice(("NetOne", "nettwo")), "campaign_id": campaign,
-                    "cost_micros": rng.randrange(10**8), "currency": "USD", "as_of": at,
+                    "cost_micros": rng.randrange(10**8), "currency": ("USD", "EUR")[day % 2], "as_of": at,
                     "cost_date": (START + timedelta(days=day)).date(),
                 }  # fmt: skip
                 rows.append(("bronze/bronze_costs", record("cost", f"co{day}{campaign}{statement}", at, **values)))
     rows += _strangers(random.Random(seed), days)
-    for n in range(6):
-        at = START + timedelta(days=n, hours=3)
-        values = {"transaction_id": f"tx{n // 2}", "postback_sequence_index": 0, "skan_version": "4.0"}
+    for n in range(12):
+        at = START + timedelta(days=n / 2, hours=3)
+        values = {
+            "transaction_id": f"tx{n // 2}", "postback_sequence_index": n % 3 // 2,
+            "skan_version": ("4.0", "3.0")[n % 2],
+            "ad_network_id": "four.skadnetwork", "partner": ("NetOne", None)[n % 2], "source_identifier": "5239",
+            "conversion_value": n if n % 4 else None, "signature_state": (None, "valid", "invalid")[n % 3],
+            "did_win": n != 7,
+        }  # fmt: skip
         rows.append(
             ("bronze/bronze_skan_postbacks", record("skan_postback", f"sk{n}", at, app_id="game.ios", **values))
         )
     return rows
+
+
+def exchange_rates() -> list[tuple[str, Row]]:
+    """Rates of two days, one of them stated twice; they belong to no app."""
+    stated = (("EUR", 3, "1.2", 1), ("EUR", 3, "1.25", 2), ("JPY", 5, "0.007", 1))
+    return [
+        (
+            "bronze/bronze_fx_rates",
+            {
+                "received_at": START, "ingest_date": START.date(), "request_id": "rates", "currency": currency,
+                "rate_date": (START + timedelta(days=day)).date(), "usd_per_unit": Decimal(rate), "provider": "bank",
+                "version": version,
+            },
+        )
+        for currency, day, rate, version in stated
+    ]  # fmt: skip
 
 
 def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
@@ -113,6 +136,8 @@ def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
                 "app_id": app, "partner": rng.choice(("NetOne", "nettwo")), "campaign_id": rng.choice(("c1", "c2")),
                 "is_signature_valid": rng.choice((None, None, True, False)), **ad_id,
                 **({"click_id": f"ck{n}"} if t == 0 else {}),
+                **({"cost_model": ("cpc", "cpm", "cpi")[n % 3]} if n % 5 else {}),
+                **({"cost_micros": 10**6, "currency": "EUR"} if n % 2 else {}),
             }  # fmt: skip
             kind = rng.choice(("click", "impression"))
             rows.append(("bronze/bronze_touchpoints", record(kind, f"to{n}-{t}", touched, **touch)))

@@ -303,6 +303,63 @@ def test_the_first_order_of_a_subscription_dirties_its_renewals(world: World) ->
     assert world.plan().dates["event_dates"] == days(-9, -1)
 
 
+def test_a_rate_dirties_the_amounts_of_its_currency_until_the_day_of_the_next_rate(world: World) -> None:
+    installs = [event(f"in{n}", n, "install", f"i{n}") for n in (-30, -20)]
+    world.land("bronze/bronze_app_events", installs)
+    world.build(installs)
+    names = ("app_id", "install_id", "currency", "original_order_id")
+    amounts = pa.schema([(name, pa.string()) for name in names]).append(pa.field("is_inherited", pa.bool_()))
+    revenue = [
+        ("EUR", -11, "i-30"),
+        ("EUR", -10, "i-30"),
+        ("EUR", -6, "i-20"),
+        ("EUR", -5, "i-20"),
+        ("JPY", -9, "i-20"),
+    ]
+    world.lake.overwrite(
+        "silver/int_revenue_events",
+        table(
+            amounts.append(pa.field("event_date", pa.date32())),
+            [
+                {"app_id": "app", "install_id": install, "currency": currency, "event_date": days(day)[0]}
+                for currency, day, install in revenue
+            ],
+        ),
+    )
+    known_rates = [("EUR", -100), ("EUR", -5), ("JPY", -100)]
+    rates = pa.schema([("currency", pa.string()), ("valid_from", pa.date32())])
+    rows = [{"currency": currency, "valid_from": days(day)[0]} for currency, day in known_rates]
+    world.lake.overwrite("silver/int_fx_rates", table(rates, rows))
+    world.lake.overwrite(
+        "silver/int_link_install_costs",
+        table(pa.schema([("install_date", pa.date32())]), [{"install_date": day} for day in days(-12, -7, -4)]),
+    )
+    world.lake.overwrite(
+        "silver/stg_costs",
+        table(
+            BRONZE["bronze/bronze_costs"],
+            [{"cost_date": days(day)[0], "currency": "EUR"} for day in (-12, -8, -5)],
+        ),
+    )
+    touches = [("EUR", -9, 1), ("EUR", -8, None), ("JPY", -9, 1), ("EUR", -12, 1)]
+    world.lake.overwrite(
+        "silver/stg_touchpoints",
+        table(
+            BRONZE["bronze/bronze_touchpoints"],
+            [{"event_date": days(day)[0], "currency": c, "cost_micros": price} for c, day, price in touches],
+        ),
+    )
+    world.record()
+    world.land("bronze/bronze_fx_rates", [{"currency": "EUR", "rate_date": days(-10)[0], "ingest_date": days(0)[0]}])
+    dates = world.plan().dates
+    assert dates["event_dates"] == days(-10, -6)
+    assert dates["touch_dates"] == days(-9)
+    assert dates["cost_dates"] == days(-8)
+    assert dates["install_dates"] == days(-7)
+    assert dates["cohort_dates"] == days(-30, -20, -7)
+    assert set(days(-30, -20, -9, -8, -7)) == set(dates["campaign_dates"])
+
+
 def test_changed_rules_ask_for_a_full_run(world: World, tmp_path: Path) -> None:
     world.build([])
     project = tmp_path / "project"

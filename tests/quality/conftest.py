@@ -197,6 +197,63 @@ _GOLD = (
                timestamptz '2026-01-20 00:00:00+00' as as_of, 0.4::double as churn_probability,
                'medium' as risk_band from gold.attributed_installs""",
 )
+_SKAN = (
+    """create table gold.skan_postback_facts as
+        select 'a' as app_id, 't1' as transaction_id, 0::bigint as postback_sequence_index, 1 as window_number,
+               timestamptz '2026-01-10 06:00:00+00' as arrived_at, date '2026-01-10' as arrival_date,
+               timestamptz '2026-01-06 06:00:00+00' as install_at_low,
+               timestamptz '2026-01-07 06:00:00+00' as install_at_high, date '2026-01-06' as install_date_low,
+               date '2026-01-07' as install_date_high, date '2026-01-06' as install_date, 'net' as partner,
+               'sender' as campaign_match, 'download' as conversion_type, true as is_winner, 'valid' as signature_state,
+               true as is_counted, null::varchar as exclusion_reason, 9::bigint as conversion_value,
+               null::varchar as coarse_conversion_value, 'fine' as value_state, true as is_decoded,
+               1::bigint as event_count, 1::decimal(18, 6) as revenue_low_usd, 2::decimal(18, 6) as revenue_mid_usd,
+               3::decimal(18, 6) as revenue_high_usd""",
+    """create table gold.skan_daily as
+        select 'a' as app_id, date '2026-01-06' as date, 'net' as partner, 'c1' as campaign_id, 1 as window_number,
+               3 as postbacks, 2 as winning_postbacks, 1 as lost_postbacks, 0 as invalid_postbacks,
+               0 as unverifiable_postbacks, 0 as sandbox_postbacks, 2 as installs, 0 as redownloads, 0 as reengagements,
+               1 as fine_value_postbacks, 0 as coarse_value_postbacks, 1 as null_value_postbacks,
+               0 as ambiguous_postbacks, 1 as observed_postbacks, 1 as modelled_postbacks,
+               1::decimal(18, 6) as observed_revenue_low_usd, 2::decimal(18, 6) as observed_revenue_mid_usd,
+               3::decimal(18, 6) as observed_revenue_high_usd, 3::decimal(18, 6) as modelled_revenue_high_usd""",
+    """create table gold.skan_event_daily as
+        select 'a' as app_id, date '2026-01-06' as date, 'net' as partner, 'c1' as campaign_id, 1 as window_number,
+               'purchase' as event_name, 1 as observed_postbacks""",
+    """create table gold.ios_daily as
+        select 'a' as app_id, date '2026-01-06' as date, 'net' as partner, 4 as deterministic_installs,
+               5 as skan_installs, 2 as overlap_installs, 3 as skan_only_installs, 1 as skan_beyond_first_opens,
+               6 as combined_installs, 2 as modelled_installs""",
+)
+_COSTS = (
+    """create table gold.campaign_performance as
+        select app_id, date, platform, partner, campaign_id, impressions, clicks, installs,
+               impressions + 10 as reported_impressions, clicks + 1 as reported_clicks, installs as reported_installs,
+               10::bigint as impressions_difference, 1::bigint as clicks_difference, 0::bigint as installs_difference,
+               case when cost_usd > 0 then 'network' else 'none' end as cost_source, cost_usd,
+               nullif(cost_usd, 0) as reported_cost_usd, null::decimal(18, 6) as link_cost_usd,
+               cost_usd as ecpi_paid_cost_usd, case when partner <> 'organic' then installs else 0 end
+               as ecpi_paid_installs, installs as ecpi_all_installs, null::decimal(18, 6) as roas_d0_revenue_usd,
+               roas_d7_revenue_usd, roas_d7_cost_usd, roas_d7_revenue_usd - roas_d7_cost_usd as roi_d7_profit_usd,
+               3 as payback_day
+        from gold.campaign_daily""",
+    """create table gold.campaign_payback as
+        select app_id, date, platform, partner, campaign_id, 0 as day_n, installs
+        from gold.campaign_daily where partner <> 'organic'""",
+    """create table gold.cost_restatements as
+        select 'a' as app_id, record_id, date '2026-01-01' as cost_date, 'net' as partner, 'USD' as currency,
+               statement_number, 2 as statement_count, statement_number = 2 as is_in_force, 1 as days_after,
+               cost_usd::decimal(18, 6) as cost_usd, previous::decimal(18, 6) as previous_cost_usd,
+               change::decimal(18, 6) as change_usd
+        from (values ('k1', 1, 2.9, null, 2.9), ('k2', 2, 3.0, 2.9, 0.1))
+            as t(record_id, statement_number, cost_usd, previous, change)""",
+    """create table gold.unmatched_costs as
+        select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'x' as campaign_id,
+               'X' as campaign_name, 'no_touch_of_campaign' as unmatched_reason, 1 as cost_rows""",
+    """create table gold.fx_daily as
+        select date '2026-01-02' as date, currency, rate::decimal(13, 9) as usd_per_unit, date '2026-01-01' as rate_date
+        from (values ('USD', 1), ('EUR', 1.1)) as t(currency, rate)""",
+)
 
 
 @pytest.fixture(scope="session")
@@ -207,7 +264,7 @@ def _shared_lake() -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"create schema {layer}")
     for key, schema in bronze_schemas().items():
         con.execute(f"create table {key.replace('/', '.')} as {select_files(schema, [])}")
-    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD):
+    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD, *_SKAN, *_COSTS):
         con.execute(statement)
     yield con
     con.close()

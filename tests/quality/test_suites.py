@@ -142,6 +142,58 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "churn_probability = 1.5, risk_band = 'doomed'",
         "churn_probability = 1.5, risk_band = 'doomed'",
     ),
+    "skan_postback_facts": (
+        "app_id = null, partner = null, signature_state = 'guessed', value_state = 'some', conversion_type = 'sale'",
+        "signature_state = 'invalid'",
+        "is_counted = false, window_number = 4",
+        "value_state = 'null', conversion_value = null, install_at_low = arrived_at",
+        "is_decoded = false, conversion_value = null, revenue_mid_usd = 9",
+        "campaign_match = 'none'",
+    ),
+    "skan_daily": (
+        "app_id = null, date = null, partner = null, postbacks = 9, fine_value_postbacks = 9, installs = 9",
+        "modelled_postbacks = 2, observed_revenue_mid_usd = 9",
+        "ambiguous_postbacks = 21",
+    ),
+    "skan_event_daily": (
+        "app_id = null, event_name = null, observed_postbacks = 0",
+        "partner = 'net'",
+        "partner = 'net'",
+    ),
+    "ios_daily": (
+        "app_id = null, partner = null, modelled_installs = 9",
+        "combined_installs = -1, overlap_installs = 4",
+        "skan_beyond_first_opens = 11",
+    ),
+    "campaign_performance": (
+        "app_id = null, partner = null, cost_source = null",
+        "cost_source = 'guess', clicks_difference = 2, payback_day = 31",
+        "cost_source = 'none', cost_usd = -1, roi_d7_profit_usd = 99, roas_d7_revenue_usd = 1, roas_d7_cost_usd = 1",
+        "partner = 'organic', cost_usd = 1, installs = 1, installs_difference = 60",
+        "partner = 'organic', cost_usd = 1",
+    ),
+    "campaign_payback": (
+        "app_id = null, partner = 'organic', day_n = 31, installs = -1",
+        "app_id = null, partner = 'organic', day_n = 31, installs = -1",
+    ),
+    "cost_restatements": (
+        "app_id = null, partner = null, currency = null, statement_number = 3, days_after = -5",
+        "statement_number = 2, cost_usd = 900, previous_cost_usd = 300, change_usd = 500",
+    ),
+    "unmatched_costs": (
+        "app_id = null, unmatched_reason = null, cost_rows = 0",
+        "unmatched_reason = 'because'",
+        "unmatched_reason = 'because'",
+    ),
+    "fx_daily": (
+        "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
+        "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
+    ),
+    "bronze_fx_rates": (
+        "currency = null, rate_date = null, version = 0",
+        "currency = 'BTC', usd_per_unit = 0",
+        "currency = 'BTC', usd_per_unit = 0",
+    ),
 }
 
 
@@ -155,6 +207,12 @@ def _fill(con: duckdb.DuckDBPyConnection, table: str) -> None:
     )
     if table == "bronze.bronze_skan_postbacks":
         con.execute(envelope.format(table, "skan_postback", "'tx' as transaction_id, 1 as postback_sequence_index"))
+    elif table == "bronze.bronze_fx_rates":
+        con.execute(
+            f"insert into {table} by name select 'EUR' as currency, date '2026-01-01' as rate_date, 'ecb' as provider, "
+            "1.1 as usd_per_unit, 1 as version, timestamptz '2026-01-01 00:00:00+00' as received_at, "
+            "date '2026-01-01' as ingest_date"
+        )
     elif table == "bronze.bronze_consents":
         con.execute(envelope.format(table, "consent", "'i1' as install_id"))
     elif table == "bronze.bronze_network":

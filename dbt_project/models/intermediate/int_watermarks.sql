@@ -3,6 +3,6 @@
 select
     app_id,
     max(least(event_at, received_at)) as watermark_at,
-    cast(max(least(event_at, received_at)) as date) as watermark_date
+    {{ utc_date('max(least(event_at, received_at))') }} as watermark_date
 from {{ ref('stg_app_events') }}
 group by app_id

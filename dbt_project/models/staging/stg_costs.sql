@@ -1,40 +1,34 @@
-{% set columns = [
-    'app_id', 'record_id', 'platform', 'event_at', 'received_at', 'event_date', 'source', 'payload_hash',
-    'properties', 'country', 'time_zone', 'partner', 'channel', 'agency', 'campaign_id', 'campaign_name', 'adset_id',
-    'adset_name', 'creative_id', 'creative_name', 'site_id', 'cost_model', 'cost_micros', 'currency', 'cost_date',
-    'as_of', 'impressions', 'clicks', 'installs', 'request_id'
-] %}
-
-with
-
-statements as (
-    {{ first_copies(
-        source('bronze', 'bronze_costs'),
-        columns,
-        {'partner': 'lower(partner)', 'as_of': 'coalesce(as_of, event_at)'}
-    ) }}
-),
-
--- A partner restates a day; what it said last holds. Statement time, not arrival, decides, so order does not matter.
-ranked as (
-    select
-        *,
-        row_number() over (
-            partition by
-                app_id, cost_date, partner, platform, country, channel, agency, campaign_id, adset_id, creative_id,
-                site_id
-            order by as_of desc, event_at desc, payload_hash desc, record_id desc
-        ) as statement_number,
-        count(*) over (
-            partition by
-                app_id, cost_date, partner, platform, country, channel, agency, campaign_id, adset_id, creative_id,
-                site_id
-        ) as statement_count
-    from statements
-)
-
 select
-    {{ columns | join(', ') }},
+    app_id,
+    record_id,
+    platform,
+    event_at,
+    received_at,
+    event_date,
+    source,
+    payload_hash,
+    properties,
+    country,
+    time_zone,
+    partner,
+    channel,
+    agency,
+    campaign_id,
+    campaign_name,
+    adset_id,
+    adset_name,
+    creative_id,
+    creative_name,
+    site_id,
+    cost_model,
+    cost_micros,
+    currency,
+    cost_date,
+    as_of,
+    impressions,
+    clicks,
+    installs,
+    request_id,
     statement_count
-from ranked
-where statement_number = 1
+from {{ ref('stg_cost_statements') }}
+where statement_number = statement_count
