@@ -79,10 +79,5 @@
     {{ return('cast((' ~ instant ~ ") at time zone 'UTC' as date)") }}
 {% endmacro %}
 
-{# A date moved by whole days. #}
-{% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days', 'unmogrowp')(date, days)) }}{% endmacro %}
-{% macro default__add_days(date, days) %}{{ return('date_add(' ~ date ~ ', ' ~ days ~ ')') }}{% endmacro %}
-{% macro duckdb__add_days(date, days) %}{{ return('(' ~ date ~ ' + ' ~ days ~ ')') }}{% endmacro %}
-
 {# The values of a text column, sorted and joined by commas; null if there is none. #}
 {% macro sorted_list(column) %}{{ return(dbt.listagg(column, "','", 'order by ' ~ column)) }}{% endmacro %}
