@@ -6,8 +6,10 @@ kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
 
     event_dates     dates of new app events, and of rows they collide with (same id, other date)
     touch_dates     the same for touchpoints
+    touch_flag_dates  touch_dates and the days after them, as a repeated click is told by the click before it
     cost_dates      cost days of new cost rows
-    install_dates   installs to decide again: new or changed installs, and those a new touch or consent may reach
+    install_dates   installs to decide again: new or changed installs, those a new touch, consent or refused receipt may
+                    reach, and those of the days on which a site is judged by any of them
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     ingest_dates    receipt days of new rows
@@ -143,14 +145,14 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
     connection.execute(
         f"""
         create temp table new_events as
-            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at,
+            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at, receipt_state,
                 record_type = 'install' or app_id in ({apps}) as makes_install
             from bronze_new.bronze_app_events;
         create temp table new_touches as
             select app_id, record_id, event_date from bronze_new.bronze_touchpoints;
         -- Rows already in silver under an id that arrived again.
         create temp table known_events as
-            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id
+            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id, s.receipt_state
             from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id;
         create temp table known_touches as
             select s.event_date, s.received_at
@@ -176,9 +178,11 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         union select i.install_date from silver.int_installs i join ids using (app_id, install_id)
         """,
     )
-    days = _longest_window_days(connection)
-    reached = {touch + timedelta(days=n) for touch in touch_dates for n in range(days + 1)}
-    install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
+    touch_flag_dates = _days_on(touch_dates, 1) & (
+        touch_dates | _dates(connection, "select distinct event_date from silver.stg_touchpoints")
+    )
+    built = _dates(connection, "select distinct install_date from silver.int_installs")
+    install_dates |= _days_on(touch_flag_dates, _longest_window_days(connection)) & built
     install_dates |= _dates(
         connection,
         """
@@ -193,6 +197,19 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
             join said s on i.app_id = s.app_id and i.install_id = s.install_id and i.install_at >= s.event_at
         """,
     )
+    install_dates |= _dates(
+        connection,
+        """
+        -- A receipt that the store does not know speaks against the install, however late it comes.
+        with refused as (
+            select app_id, install_id from new_events where receipt_state = 'invalid'
+            union select app_id, install_id from known_events where receipt_state = 'invalid'
+        )
+        select i.install_date from silver.int_installs i join refused using (app_id, install_id)
+        """,
+    )
+    # A site is judged on each install date by the installs and clicks of the days up to it.
+    install_dates |= _days_on(install_dates | touch_dates, _site_days(connection) - 1) & built
     ageing = _ageing_dates(connection)
     cohort_dates = install_dates | _dates(
         connection,
@@ -213,6 +230,7 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
     return {
         "event_dates": event_dates,
         "touch_dates": touch_dates,
+        "touch_flag_dates": touch_flag_dates,
         "cost_dates": cost_dates,
         "install_dates": install_dates,
         "cohort_dates": cohort_dates,
@@ -254,6 +272,17 @@ def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
 def _longest_window_days(connection: duckdb.DuckDBPyConnection) -> int:
     hours = connection.execute("select max(window_hours) from rules.rule_attribution_windows").fetchall()[0][0]
     return -(-int(hours) // 24)
+
+
+def _site_days(connection: duckdb.DuckDBPyConnection) -> int:
+    """Days over which the fraud rules judge a site; the longest that ever was in force."""
+    sql = "select max(threshold_value) from rules.rule_fraud_thresholds where threshold = 'site_window_days'"
+    return max(int(connection.execute(sql).fetchall()[0][0]), 1)
+
+
+def _days_on(dates: set[date], days: int) -> set[date]:
+    """The dates and each of the `days` days after them."""
+    return {day + timedelta(days=n) for day in dates for n in range(days + 1)}
 
 
 def _dates(connection: duckdb.DuckDBPyConnection, sql: str) -> set[date]:

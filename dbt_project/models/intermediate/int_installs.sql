@@ -40,6 +40,7 @@ select
     referrer_click_id,
     referrer_click_server_at,
     install_begin_server_at,
+    ip_prefix,
     os_name,
     os_version,
     device_model,

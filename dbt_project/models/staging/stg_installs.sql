@@ -47,6 +47,7 @@ select
     {{ query_parameter('referrer', ['click_id', 'clickid']) }} as referrer_click_id,
     referrer_click_server_at,
     install_begin_server_at,
+    ip_prefix,
     os_name,
     os_version,
     device_model,
