@@ -25,7 +25,8 @@ matched as (
         touch.has_ad_user_data_consent as has_touch_consent,
         match.match_method,
         match.method_strength,
-        kind.tier
+        kind.tier,
+        {{ fraud_rule('block_candidate') }} as fraud_rule_id
     from {{ ref('int_touch_matches') }} as match
     inner join {{ ref('int_installs') }} as install
         on
@@ -35,6 +36,11 @@ matched as (
     inner join {{ ref('stg_touchpoints') }} as touch
         on match.app_id = touch.app_id and match.touch_id = touch.record_id and match.touch_date = touch.event_date
     inner join {{ ref('rule_touch_types') }} as kind on touch.record_type = kind.touch_type
+    left join ({{ fraud_flags_of_candidates() }}) as flags
+        on
+            match.app_id = flags.app_id
+            and match.conversion_id = flags.conversion_id
+            and match.touch_id = flags.touch_id
     where
         {{ planned_dates('match.install_date') }}
         and {{ planned_dates('install.install_date') }}
@@ -100,6 +106,7 @@ judged as (
                 then 'consent_denied'
             when not coalesce(matched.has_touch_consent, true) then 'consent_denied'
             when not coalesce(matched.is_signature_valid, true) then 'signature_invalid'
+            when matched.fraud_rule_id is not null then 'fraud_rejected'
         end as drop_reason
     from matched
     left join windows
@@ -158,6 +165,7 @@ select
         when ranked.method_strength > ranked.winning_strength then 'lost_to_stronger_method'
         else 'lost_to_tie_break'
     end as reason_code,
+    case when ranked.drop_reason = 'fraud_rejected' then ranked.fraud_rule_id end as fraud_rule_id,
     ruleset.ruleset_id
 from ranked
 cross join {{ ref('int_ruleset') }} as ruleset
