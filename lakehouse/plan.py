@@ -9,7 +9,7 @@ kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
     touch_flag_dates  touch_dates and the days after them, as a repeated click is told by the click before it
     cost_dates      cost days of new cost rows
     install_dates   installs to decide again: new or changed installs, those a new touch, consent or refused receipt may
-                    reach, and those of the days on which a site is judged by any of them
+                    reach, and those of the days on which fraud rules judge a site by new installs or touches
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     ingest_dates    receipt days of new rows
@@ -183,6 +183,8 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
     )
     built = _dates(connection, "select distinct install_date from silver.int_installs")
     install_dates |= _days_on(touch_flag_dates, _longest_window_days(connection)) & built
+    # A site is judged on each install date by the installs and clicks of the days up to it.
+    install_dates |= _days_on(install_dates | touch_dates, _site_days(connection) - 1) & built
     install_dates |= _dates(
         connection,
         """
@@ -208,8 +210,6 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         select i.install_date from silver.int_installs i join refused using (app_id, install_id)
         """,
     )
-    # A site is judged on each install date by the installs and clicks of the days up to it.
-    install_dates |= _days_on(install_dates | touch_dates, _site_days(connection) - 1) & built
     ageing = _ageing_dates(connection)
     cohort_dates = install_dates | _dates(
         connection,
