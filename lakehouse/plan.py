@@ -10,6 +10,7 @@ kept by `lakehouse.runs`; the models themselves are in `dbt_project/`.
     cost_dates      cost days of new cost rows
     install_dates   installs to decide again: new or changed installs, those a new touch, consent or refused receipt may
                     reach, and those of the days on which fraud rules judge a site by new installs or touches
+    fraud_dates     install_dates, touch_flag_dates and cost_dates
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     ingest_dates    receipt days of new rows
@@ -233,6 +234,7 @@ def _date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -
         "touch_flag_dates": touch_flag_dates,
         "cost_dates": cost_dates,
         "install_dates": install_dates,
+        "fraud_dates": install_dates | touch_flag_dates | cost_dates,
         "cohort_dates": cohort_dates,
         "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
         "ingest_dates": ingest_dates,

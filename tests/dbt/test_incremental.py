@@ -60,6 +60,7 @@ DATE_SETS = (
     "touch_flag_dates",
     "cost_dates",
     "install_dates",
+    "fraud_dates",
     "cohort_dates",
     "campaign_dates",
     "ingest_dates",

@@ -125,7 +125,19 @@ flags as (
             and pair.partner = flag.partner
             and pair.site_id = flag.site_id
             and pair.install_date = flag.install_date
-    where pair.record_type = 'click' and {{ planned_dates('flag.install_date') }}
+    left join times
+        on
+            pair.app_id = times.app_id
+            and pair.conversion_id = times.conversion_id
+            and pair.touch_id = times.touch_id
+    where
+        pair.record_type = 'click'
+        and {{ planned_dates('flag.install_date') }}
+        -- The time that keeps coming back speaks against the installs that come after that time.
+        and (
+            flag.flag_code != 'site_same_ctit'
+            or abs(times.ctit_s - flag.flag_value) <= {{ fraud_threshold('site_band_s', 'pair.install_date') }}
+        )
     union all
     select
         pair.app_id,

@@ -64,6 +64,20 @@ daily_installs as (
     group by app_id, partner, site_id, install_date
 ),
 
+-- How often a site's installs come the same time after their click: people scatter, scripts do not.
+daily_bands as (
+    select
+        app_id,
+        partner,
+        site_id,
+        install_date,
+        floor(ctit_s / {{ fraud_threshold('site_band_s', 'install_date') }}) as band,
+        count(*) as installs
+    from last_clicks
+    where recency = 1
+    group by 1, 2, 3, 4, 5
+),
+
 daily_clicks as (
     select
         app_id,
@@ -114,6 +128,27 @@ trailing_days as (
             and {{ days_between('daily.install_date', 'day.install_date') }} between 0 and {{ days - 1 }}
             and {{ days_between('daily.install_date', 'day.install_date') }} < {{ window_days }}
     group by day.app_id, day.install_date, daily.partner, daily.site_id
+),
+
+bands as (
+    select
+        day.app_id,
+        day.install_date,
+        band.partner,
+        band.site_id,
+        band.band,
+        sum(band.installs) as band_installs,
+        row_number() over (
+            partition by day.app_id, day.install_date, band.partner, band.site_id
+            order by sum(band.installs) desc, band.band
+        ) as place
+    from dates as day
+    inner join daily_bands as band
+        on
+            day.app_id = band.app_id
+            and {{ days_between('band.install_date', 'day.install_date') }} between 0 and {{ days - 1 }}
+            and {{ days_between('band.install_date', 'day.install_date') }} < {{ window_days }}
+    group by day.app_id, day.install_date, band.partner, band.site_id, band.band
 ),
 
 -- Each site beside all the others of its app.
@@ -176,6 +211,26 @@ flags as (
     where
         installs >= {{ fraud_threshold('site_min_installs', 'install_date') }}
         and short_share > {{ fraud_threshold('site_short_share', 'install_date') }}
+    union all
+    select
+        scored.app_id,
+        scored.partner,
+        scored.site_id,
+        scored.install_date,
+        'site_same_ctit' as flag_code,
+        (bands.band + 0.5) * {{ fraud_threshold('site_band_s', 'scored.install_date') }} as flag_value
+    from scored
+    inner join bands
+        on
+            scored.app_id = bands.app_id
+            and scored.partner = bands.partner
+            and scored.site_id = bands.site_id
+            and scored.install_date = bands.install_date
+            and bands.place = 1
+    where
+        scored.installs >= {{ fraud_threshold('site_min_installs', 'scored.install_date') }}
+        and bands.band_installs > scored.installs * {{ fraud_threshold('site_band_share', 'scored.install_date') }}
+        and bands.band >= 1
     union all
     select
         app_id,
