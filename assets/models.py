@@ -1,4 +1,4 @@
-"""LTV and churn as assets: a model that is trained and gated, and the predictions of its champion."""
+"""LTV, churn and tests of sites as assets: models that are trained and gated, and what they and tests say."""
 
 from typing import Any, Final
 
@@ -52,7 +52,22 @@ def predictions_churn(context: dg.AssetExecutionContext, home: HomeResource) -> 
     return dg.MaterializeResult(metadata=_scoring_metadata(home, result))
 
 
-MODEL_ASSETS: Final = [ltv_model, churn_model, predictions_ltv, predictions_churn]
+@dg.asset(
+    group_name="models",
+    deps=["attribution_candidates", "stg_touchpoints", "rule_fraud_baselines"],
+    owners=OWNERS,
+    kinds={"deltalake"},
+)
+def predictions_fraud_sites(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Statistical tests of the traffic of every site large enough to be judged."""
+    from models_ml.site_tests import score_sites
+
+    with home.writing(), home.engine(context.run_id) as (connection, snapshot, settings):
+        result = score_sites(connection, snapshot, settings)
+    return dg.MaterializeResult(metadata=_scoring_metadata(home, result))
+
+
+MODEL_ASSETS: Final = [ltv_model, churn_model, predictions_ltv, predictions_churn, predictions_fraud_sites]
 
 
 def _tags(context: dg.AssetExecutionContext) -> dict[str, str]:

@@ -23,6 +23,7 @@ _DOCS: Final = {
     "bronze_network": "Raw addresses and user agents, dropped after some days",
     "predictions_ltv": "Predicted revenue of each install",
     "predictions_churn": "Predicted churn of each install",
+    "predictions_fraud_sites": "Statistical tests of the traffic of sites",
 }
 _GRAINS: Final = {
     "bronze_rejects": "rejected record",
@@ -30,6 +31,7 @@ _GRAINS: Final = {
     "bronze_network": "received copy of a record",
     "predictions_ltv": "app, install, as_of, horizon and model version",
     "predictions_churn": "app, install, as_of, horizon and model version",
+    "predictions_fraud_sites": "app, month, partner, site and test",
 }
 _APPS: Final[list[tuple[str, str]]] = [
     ("app_id", "App the rest of the row is about"),
