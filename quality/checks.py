@@ -9,6 +9,7 @@ import duckdb
 
 from quality.attribution_suites import ATTRIBUTION_SUITES
 from quality.bronze_suites import BRONZE_SUITES
+from quality.fraud_suites import FRAUD_SUITES
 from quality.growth_suites import GROWTH_SUITES
 from quality.identities import INVARIANTS
 from quality.invariants import check_invariant
@@ -16,7 +17,9 @@ from quality.outcome import InvariantResult, QualityReview, SuiteResult
 from quality.suite import Suite
 from quality.validation import Dates, validate_suite
 
-SUITES: Final[dict[str, Suite]] = {suite.name: suite for suite in (*BRONZE_SUITES, *ATTRIBUTION_SUITES, *GROWTH_SUITES)}
+SUITES: Final[dict[str, Suite]] = {
+    suite.name: suite for suite in (*BRONZE_SUITES, *ATTRIBUTION_SUITES, *GROWTH_SUITES, *FRAUD_SUITES)
+}
 
 
 def validate(con: duckdb.DuckDBPyConnection, suite_name: str, dates: Dates | None = None) -> SuiteResult:

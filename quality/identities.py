@@ -118,12 +118,14 @@ _ONE_WINNER: Final = Invariant(
     name="winner_is_a_candidate",
     promise="P6",
     why="an attributed install has one winning candidate, the touch it names; an organic one has none",
-    needs=("gold.attribution_candidates", "gold.attributed_installs"),
+    needs=("gold.attribution_candidates", "gold.attribution_decisions", "gold.attributed_installs"),
     sql=same_keys(
         "winning touches",
         "app_id, conversion_id, touch_id",
-        "(select app_id, conversion_id, touch_id from gold.attributed_installs where not is_organic and is_primary)",
-        "(select app_id, conversion_id, touch_id from gold.attribution_candidates where is_winner)",
+        "(select app_id, conversion_id, touch_id from gold.attributed_installs where touch_id is not null and is_primary)",
+        # What would have won a blocked conversion has won nothing.
+        "(select app_id, conversion_id, touch_id from gold.attribution_candidates where is_winner and "
+        "(app_id, conversion_id) not in (select app_id, conversion_id from gold.attribution_decisions where is_blocked))",
     ),
 )
 _OWN_APP: Final = Invariant(
@@ -165,6 +167,20 @@ _TOUCHES: Final = Invariant(
     ),
 )
 
+_REJECTED_TOUCHES: Final = Invariant(
+    name="fraud_daily_counts_rejections",
+    promise="P7",
+    why="every candidate and conversion that a fraud rule rejected is counted once, under its rule",
+    needs=("gold.attribution_candidates", "gold.attribution_decisions", "gold.fraud_daily"),
+    sql=balance(
+        "app_id, rule_id",
+        "select app_id, fraud_rule_id as rule_id, count(*) as n from (select app_id, fraud_rule_id from "
+        "gold.attribution_candidates union all select app_id, fraud_rule_id from gold.attribution_decisions) "
+        "where fraud_rule_id is not null group by all",
+        "select app_id, rule_id, sum(rejected_candidates + blocked_conversions) as n from gold.fraud_daily group by all",
+    ),
+)
+
 
 def _cohorts(mart: str) -> Invariant:
     return Invariant(
@@ -196,6 +212,7 @@ INVARIANTS: Final[dict[str, Invariant]] = {
         _OWN_APP,
         _CREDIT,
         _TOUCHES,
+        _REJECTED_TOUCHES,
         _cohorts("cohort_retention"),
         _cohorts("cohort_revenue"),
         *MONEY_INVARIANTS,

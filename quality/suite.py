@@ -1,6 +1,6 @@
 """How a suite is written down: a table, the columns it looks at, and what is expected of them.
 
-The suites themselves are in `bronze_suites`, `attribution_suites` and `growth_suites`; `validation` runs them.
+The suites themselves are in `bronze_suites`, `attribution_suites`, `growth_suites` and `fraud_suites`; `validation` runs them.
 Great Expectations is not imported here, so that a list of all checks costs nothing.
 
 A suite sees *groups*, not rows: DuckDB evaluates `columns` on every row of the scope and groups equal results, with
@@ -112,6 +112,7 @@ def mart(
     columns: dict[str, str] | None = None,
     totals: dict[str, str] | None = None,
     missing_severity: Severity = "critical",
+    may_be_empty: bool = False,
 ) -> Suite:
     """The suite of a mart: its grain, conditions {name: (SQL, why, severity)} that hold on no row, and expectations."""
     asked, nevers = _never_all(conditions)
@@ -120,7 +121,7 @@ def mart(
         table=f"gold.{name}",
         columns=plain("app_id") | (columns or {}) | key(*grain) | asked,
         expectations=(
-            has_rows("an empty mart answers no question"),
+            *(() if may_be_empty else (has_rows("an empty mart answers no question"),)),
             is_unique(f"one row per {' x '.join(grain)}"),
             is_filled("app_id", "a row belongs to an app"),
             *expectations,

@@ -13,17 +13,25 @@ from lakehouse.lake import Lake
 from lakehouse.plan import Plan, make_plan
 from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
-from tests.dbt.world import Home, Row, delivered, simulate
+from tests.dbt.world import Home, Row, delivered, fraud, simulate
 
 
 @pytest.mark.timeout(600)
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
     parts = consents_late(delivered(simulate(seed=7), seed=11, parts=2))
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
-    modes = []
+    for part, more in zip(parts, fraud(), strict=False):
+        part += more
+    modes, rejected = [], []
     for part in parts:
         step_by_step.land(part)
         modes.append(run(dbt, step_by_step, "run").mode)
+        rejected.append(rejections(step_by_step.lake))
+    # Late fraud restates: the touches that were taken for honest at first lose what they had won.
+    assert rejected[0] == set()
+    assert rejected[1] == {("device_farm_burst", f"t-farm{n}") for n in range(12)} | {
+        ("site_flat_ctit", f"t-spray{n}") for n in range(24, 36)
+    } | {("duplicate_click", "t-second")}
     assert modes == ["full", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
     run(dbt, at_once, "run")
@@ -93,6 +101,12 @@ def run(dbt: Dbt, home: Home, command: str) -> Plan:
         finished_at=datetime.now(UTC),
     )
     return plan
+
+
+def rejections(lake: Lake) -> set[tuple[str, str]]:
+    """Rules of fraud and the planted touches that they keep from winning."""
+    rows = lake.open("gold/attribution_candidates").to_pyarrow_table(columns=["fraud_rule_id", "touch_id"]).to_pylist()
+    return {(row["fraud_rule_id"], row["touch_id"]) for row in rows if row["fraud_rule_id"] and row["touch_id"][:2] == "t-"}
 
 
 def rows_of(lake: Lake, table: str) -> list[str]:

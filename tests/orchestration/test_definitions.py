@@ -23,6 +23,10 @@ STABLE_MARTS = {
     "cohort_revenue",
     "predicted_ltv_by_campaign",
     "churn_risk",
+    "fraud_signals",
+    "fraud_daily",
+    "fraud_dry_run",
+    "fraud_site_tests",
 }
 
 
