@@ -75,7 +75,7 @@ def faults(folder: Path) -> list[str]:
         found += _rule_faults(rule, own)
         found += [text for condition in own for text in _condition_faults(rule, condition, flags)]
     found += [
-        f"{CONDITIONS} has a condition of fraud rule {name}, which {RULES} does not have; add the rule or drop the line."
+        f"{CONDITIONS} has a condition of fraud rule {name}, which {RULES} does not have; add the rule or drop it."
         for name in sorted({c["rule_id"] for c in conditions} - seen)
     ]
     return found
@@ -154,7 +154,8 @@ def _condition_faults(rule: Row, condition: Row, flags: set[str]) -> Iterator[st
     if rule["action"] == "block_event" and attribute in TOUCH_ONLY:
         yield f"{name} asks for {attribute}, which only touches have; use action block_candidate."
     if operator not in OPERATORS[kind]:
-        yield f"{name} compares {attribute} by {operator or 'nothing'}; it can be compared by {', '.join(OPERATORS[kind])}."
+        possible = ", ".join(OPERATORS[kind])
+        yield f"{name} compares {attribute} by {operator or 'nothing'}; it can be compared by {possible}."
         return
     yield from _value_faults(f"{name} compares {attribute} by {operator}", kind, operator, text)
 

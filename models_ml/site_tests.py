@@ -48,8 +48,8 @@ MIN_DISTANCE: Final = 0.3
 
 # Touches after the install, in another environment or out of their window tell nothing about what led to it.
 _CLICKS: Final = """
-    select app_id, conversion_id, date_trunc('month', install_date)::date as period_date, coalesce(partner, '') as partner,
-        coalesce(site_id, '') as site_id, elapsed_s::double as elapsed_s,
+    select app_id, conversion_id, date_trunc('month', install_date)::date as period_date,
+        coalesce(partner, '') as partner, coalesce(site_id, '') as site_id, elapsed_s::double as elapsed_s,
         row_number() over (partition by app_id, conversion_id order by touch_at desc, touch_id) as recency
     from gold.attribution_candidates
     where touch_type = 'click' and elapsed_s between 0 and window_s and reason_code <> 'environment_mismatch'
@@ -70,7 +70,8 @@ _SITES: Final = f"""
         where record_type = 'click' and environment = 'production' group by all
     ),
     clean as (select distinct app_id, partner, site_id from rules.rule_fraud_baselines)
-    select i.app_id, i.period_date, i.partner, i.site_id, i.times, i.last_clicks, i.touched, coalesce(s.clicks, 0) as clicks,
+    select i.app_id, i.period_date, i.partner, i.site_id, i.times, i.last_clicks, i.touched,
+        coalesce(s.clicks, 0) as clicks,
         exists (
             from clean c where c.app_id in (i.app_id, '*') and c.partner = i.partner and c.site_id in (i.site_id, '*')
         ) as is_clean

@@ -122,10 +122,12 @@ _ONE_WINNER: Final = Invariant(
     sql=same_keys(
         "winning touches",
         "app_id, conversion_id, touch_id",
-        "(select app_id, conversion_id, touch_id from gold.attributed_installs where touch_id is not null and is_primary)",
+        "(select app_id, conversion_id, touch_id from gold.attributed_installs "
+        "where touch_id is not null and is_primary)",
         # What would have won a blocked conversion has won nothing.
         "(select app_id, conversion_id, touch_id from gold.attribution_candidates where is_winner and "
-        "(app_id, conversion_id) not in (select app_id, conversion_id from gold.attribution_decisions where is_blocked))",
+        "(app_id, conversion_id) not in "
+        "(select app_id, conversion_id from gold.attribution_decisions where is_blocked))",
     ),
 )
 _OWN_APP: Final = Invariant(
@@ -177,7 +179,8 @@ _REJECTED_TOUCHES: Final = Invariant(
         "select app_id, fraud_rule_id as rule_id, count(*) as n from (select app_id, fraud_rule_id from "
         "gold.attribution_candidates union all select app_id, fraud_rule_id from gold.attribution_decisions) "
         "where fraud_rule_id is not null group by all",
-        "select app_id, rule_id, sum(rejected_candidates + blocked_conversions) as n from gold.fraud_daily group by all",
+        "select app_id, rule_id, sum(rejected_candidates + blocked_conversions) as n "
+        "from gold.fraud_daily group by all",
     ),
 )
 

@@ -106,7 +106,9 @@ def run(dbt: Dbt, home: Home, command: str) -> Plan:
 def rejections(lake: Lake) -> set[tuple[str, str]]:
     """Rules of fraud and the planted touches that they keep from winning."""
     rows = lake.open("gold/attribution_candidates").to_pyarrow_table(columns=["fraud_rule_id", "touch_id"]).to_pylist()
-    return {(row["fraud_rule_id"], row["touch_id"]) for row in rows if row["fraud_rule_id"] and row["touch_id"][:2] == "t-"}
+    return {
+        (row["fraud_rule_id"], row["touch_id"]) for row in rows if row["fraud_rule_id"] and row["touch_id"][:2] == "t-"
+    }
 
 
 def rows_of(lake: Lake, table: str) -> list[str]:

@@ -159,7 +159,9 @@ def fraud() -> list[list[tuple[str, Row]]]:
     for part, name, at in ((1, "t-first", midnight - timedelta(seconds=5)), (0, "t-second", midnight)):
         parts[part].append(("bronze/bronze_touchpoints", record("click", name, at, **again)))
     opened = {"install_id": "twice", "click_id": "k-twice"}
-    parts[0].append(("bronze/bronze_app_events", record("install", "in-twice", midnight + timedelta(hours=1), **opened)))
+    parts[0].append(
+        ("bronze/bronze_app_events", record("install", "in-twice", midnight + timedelta(hours=1), **opened))
+    )
     return parts
 
 

@@ -90,10 +90,12 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     times |= {"injected": np.where(rng.random(80) < 0.4, 5, times["s00"])}
     con.register(
         "planted",
-        pa.table({
-            "site_id": np.repeat(list(times), [len(values) for values in times.values()]),
-            "elapsed_s": np.concatenate(list(times.values())).astype(np.int64),
-        }),
+        pa.table(
+            {
+                "site_id": np.repeat(list(times), [len(values) for values in times.values()]),
+                "elapsed_s": np.concatenate(list(times.values())).astype(np.int64),
+            }
+        ),
     )
     con.execute(
         """

@@ -2,6 +2,10 @@
 
 with
 
+flags as (
+    {{ fraud_flags_of_candidates() }}
+),
+
 matched as (
     select
         install.app_id,
@@ -36,7 +40,7 @@ matched as (
     inner join {{ ref('stg_touchpoints') }} as touch
         on match.app_id = touch.app_id and match.touch_id = touch.record_id and match.touch_date = touch.event_date
     inner join {{ ref('rule_touch_types') }} as kind on touch.record_type = kind.touch_type
-    left join ({{ fraud_flags_of_candidates() }}) as flags
+    left join flags
         on
             match.app_id = flags.app_id
             and match.conversion_id = flags.conversion_id

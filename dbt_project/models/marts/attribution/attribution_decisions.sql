@@ -14,6 +14,10 @@ considered as (
     group by app_id, conversion_id
 ),
 
+flags as (
+    {{ fraud_flags_of_conversions() }}
+),
+
 winners as (
     select * from {{ ref('attribution_candidates') }} where is_winner and {{ planned_dates('install_date') }}
 ),
@@ -33,8 +37,7 @@ judged as (
     left join considered on install.app_id = considered.app_id and install.conversion_id = considered.conversion_id
     left join winners as winner
         on install.app_id = winner.app_id and install.conversion_id = winner.conversion_id
-    left join ({{ fraud_flags_of_conversions() }}) as flags
-        on install.app_id = flags.app_id and install.conversion_id = flags.conversion_id
+    left join flags on install.app_id = flags.app_id and install.conversion_id = flags.conversion_id
     where {{ planned_dates('install.install_date') }}
 )
 

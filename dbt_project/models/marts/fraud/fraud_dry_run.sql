@@ -3,7 +3,6 @@
 -- What a rule that is only tried would change, asked of the decisions as they stand: it blocks nothing here.
 {% set candidate_rules = fraud_rules('block_candidate', ('dry_run',), match='candidate') %}
 {% set conversion_rules = fraud_rules('block_event', ('dry_run',), touch='winner', match='winner') %}
-{% set conversion_flags = fraud_flags_of_conversions() %}
 
 with
 
@@ -19,6 +18,14 @@ decisions as (
     where is_primary and not is_blocked and {{ planned_dates('install_date') }}
 ),
 
+flags as (
+    {{ fraud_flags_of_candidates() }}
+),
+
+conversion_flags as (
+    {{ fraud_flags_of_conversions() }}
+),
+
 installs as (
     select * from {{ ref('int_installs') }} where {{ planned_dates('install_date') }}
 ),
@@ -29,10 +36,10 @@ tried as (
         candidate.conversion_id,
         candidate.touch_id,
         candidate.candidate_rank,
+        {% for rule in candidate_rules -%}
+        {{ rule.sql }} as hit_{{ loop.index }},
+        {% endfor -%}
         candidate.is_winner
-        {%- for rule in candidate_rules %},
-        {{ rule.sql }} as hit_{{ loop.index }}
-        {%- endfor %}
     from candidates as candidate
     inner join installs as install
         on candidate.app_id = install.app_id and candidate.conversion_id = install.conversion_id
@@ -41,7 +48,7 @@ tried as (
             candidate.app_id = touch.app_id
             and candidate.touch_id = touch.record_id
             and cast(candidate.touch_at as date) = touch.event_date
-    left join ({{ fraud_flags_of_candidates() }}) as flags
+    left join flags
         on
             candidate.app_id = flags.app_id
             and candidate.conversion_id = flags.conversion_id
@@ -80,7 +87,7 @@ rejected as (
         from installs as install
         left join candidates as winner
             on install.app_id = winner.app_id and install.conversion_id = winner.conversion_id and winner.is_winner
-        left join ({{ conversion_flags }}) as flags
+        left join conversion_flags as flags
             on install.app_id = flags.app_id and install.conversion_id = flags.conversion_id
         where {{ rule.sql }}
         union all
