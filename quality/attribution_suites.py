@@ -121,7 +121,8 @@ _DECISIONS: Final = mart(
     {
         "has_no_conversion": ("conversion_id is null", "a decision is about a conversion", "critical"),
         "has_other_reason": (
-            "(touch_id is not null) <> (reason_code = 'attributed') or (is_organic or is_blocked) <> (touch_id is null)",
+            "(touch_id is not null) <> (reason_code = 'attributed')"
+            " or (is_organic or is_blocked) <> (touch_id is null)",
             "a decision names a touch or says why there is none",
             "critical",
         ),

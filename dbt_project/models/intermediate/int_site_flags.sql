@@ -2,7 +2,7 @@
 
 -- A site is judged on each date by the days up to it, never by later ones: what came after re-decides nothing before.
 {% set days = fraud_site_days() %}
-{% set lookback = var('attribution_lookback_days') %}
+{% set lookback = var('attribution_lookback_days') | int %}
 {% set window_days = fraud_threshold('site_window_days', 'day.install_date') %}
 
 with
@@ -175,7 +175,8 @@ measured as (
         poor_installs / nullif(cast(installs as double), 0) as poor_share,
         -- One install more and one less keep a share of 0 or 1 from looking certain.
         (other_poor + 1) / (other_installs + 2) as usual_poor_share,
-        (installs / nullif(cast(clicks as double), 0)) / nullif(other_installs / nullif(other_clicks, 0), 0) as cvr_ratio
+        (installs / nullif(cast(clicks as double), 0))
+        / nullif(other_installs / nullif(other_clicks, 0), 0) as cvr_ratio
     from compared
 ),
 

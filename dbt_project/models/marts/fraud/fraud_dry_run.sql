@@ -37,7 +37,7 @@ tried as (
         candidate.touch_id,
         candidate.candidate_rank,
         {% for rule in candidate_rules -%}
-        {{ rule.sql }} as hit_{{ loop.index }},
+            {{ rule.sql }} as hit_{{ loop.index }},
         {% endfor -%}
         candidate.is_winner
     from candidates as candidate
