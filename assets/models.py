@@ -1,6 +1,6 @@
 """LTV and churn as assets: a model that is trained and gated, and the predictions of its champion.
 
-Beside them the effects of channels, which are worked out from counts and need no training.
+Beside them the effects of channels and the tests of sites, which are worked out and need no training.
 """
 
 from typing import Any, Final
@@ -70,7 +70,29 @@ def channel_effects(context: dg.AssetExecutionContext, home: HomeResource) -> dg
     return dg.MaterializeResult(metadata=metadata | counted)
 
 
-MODEL_ASSETS: Final = [ltv_model, churn_model, predictions_ltv, predictions_churn, channel_effects]
+@dg.asset(
+    group_name="models",
+    deps=["attribution_candidates", "stg_touchpoints", "rule_fraud_baselines"],
+    owners=OWNERS,
+    kinds={"deltalake"},
+)
+def predictions_fraud_sites(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Statistical tests of the traffic of every site large enough to be judged."""
+    from models_ml.site_tests import score_sites
+
+    with home.writing(), home.engine(context.run_id) as (connection, snapshot, settings):
+        result = score_sites(connection, snapshot, settings)
+    return dg.MaterializeResult(metadata=_scoring_metadata(home, result))
+
+
+MODEL_ASSETS: Final = [
+    ltv_model,
+    churn_model,
+    predictions_ltv,
+    predictions_churn,
+    channel_effects,
+    predictions_fraud_sites,
+]
 
 
 def _tags(context: dg.AssetExecutionContext) -> dict[str, str]:

@@ -25,6 +25,8 @@ from dbt_common.exceptions import DbtRuntimeError
 from lakehouse.apps import load_apps
 from lakehouse.contract import bronze_schemas
 from lakehouse.engine import create_view, create_views, select_files
+from lakehouse.fraud_rules import FraudRuleError
+from lakehouse.fraud_rules import check as check_fraud_rules
 from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.plan import create_new_views, new_files
 from lakehouse.predictions import PREDICTION_SCHEMAS
@@ -44,12 +46,13 @@ class Plugin(BasePlugin):  # type: ignore[misc]
     """One instance per dbt process; `store` is called from several threads at once."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Read settings; a wrong one stops dbt with its sentence."""
+        """Read settings and fraud rules; a wrong one stops dbt with its sentence."""
         if os.environ.get("DAGSTER_DBT_CLI") == "true":
             die_with_parent()  # a killed run must not go on writing while the next one starts
         try:
             self._settings = dbt_settings(dict(os.environ), Path.cwd())
-        except SettingError as error:
+            check_fraud_rules(self._settings.dbt_project / "seeds")
+        except (SettingError, FraudRuleError) as error:
             raise DbtRuntimeError(str(error)) from None
         self._lake = Lake(self._settings.lake, self._settings.storage_options)
         self._snapshot: dict[str, int] = {}

@@ -25,6 +25,7 @@ _DOCS: Final = {
     "predictions_ltv": "Predicted revenue of each install",
     "predictions_churn": "Predicted churn of each install",
     "channel_effects": "Credit of channels by Markov and Shapley models",
+    "predictions_fraud_sites": "Statistical tests of the traffic of sites",
 }
 _GRAINS: Final = {
     "bronze_rejects": "rejected record",
@@ -34,6 +35,7 @@ _GRAINS: Final = {
     "predictions_ltv": "app, install, as_of, horizon and model version",
     "predictions_churn": "app, install, as_of, horizon and model version",
     "channel_effects": "app, month, level, model, partner and campaign",
+    "predictions_fraud_sites": "app, month, partner, site and test",
 }
 _APPS: Final[list[tuple[str, str]]] = [
     ("app_id", "App the rest of the row is about"),

@@ -5,9 +5,11 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
     event_dates     dates of new app events, and of rows they collide with (same id, other date); dates of revenue that
                     a new exchange rate is for
     touch_dates     the same for touchpoints and their prices
+    touch_flag_dates  touch_dates and the days after them, as a repeated click is told by the click before it
     cost_dates      cost days of new cost rows, and those that a new exchange rate is for
-    install_dates   installs to decide again: new or changed installs, others of their devices, and those a new touch or
-                    consent may reach
+    install_dates   installs to decide again: new or changed ones, others of their devices, those a new touch, consent
+                    or refused receipt may reach, and those of the days on which fraud rules judge a site anew
+    fraud_dates     conversion_dates, touch_flag_dates and cost_dates
     conversion_dates  install_dates, and the same for opens after a touch of a retargeting campaign
     credit_dates    event_dates, and every date on which a user of such a conversion was active
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
@@ -46,7 +48,7 @@ def date_sets(
     connection.execute(
         f"""
         create temp table new_events as
-            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at,
+            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at, receipt_state,
                 record_type = 'install' or app_id in ({apps}) as makes_install, record_type = 'session' as is_session,
                 coalesce(original_order_id, order_id) as original_order_id, {_TOUCH_IDS}
             from bronze_new.bronze_app_events;
@@ -55,7 +57,7 @@ def date_sets(
             from bronze_new.bronze_touchpoints;
         -- Rows already in silver under an id that arrived again.
         create temp table known_events as
-            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id,
+            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id, s.receipt_state,
                 s.record_type = 'session' as is_session, coalesce(s.original_order_id, s.order_id) as original_order_id,
                 s.record_type = 'install' or s.app_id in ({apps}) as makes_install
             from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id;
@@ -108,8 +110,24 @@ def date_sets(
         for day in touch_dates | install_dates | reengagement_dates
         for n in range(-lookback_days, lookback_days + 1)
     }
-    reached = _following(touch_dates, days)
-    install_dates |= reached & _dates(connection, "select distinct install_date from silver.int_installs")
+    touch_flag_dates = _following(touch_dates, 1) & (
+        touch_dates | _dates(connection, "select distinct event_date from silver.stg_touchpoints")
+    )
+    built = _dates(connection, "select distinct install_date from silver.int_installs")
+    install_dates |= _following(touch_flag_dates, days) & built
+    # A site is judged on each install date by the installs and clicks of the days up to it.
+    install_dates |= _following(install_dates | touch_dates, _site_days(connection) - 1) & built
+    install_dates |= _dates(
+        connection,
+        """
+        -- A receipt that the store does not know speaks against the install, however late it comes.
+        with refused as (
+            select app_id, install_id from new_events where receipt_state = 'invalid'
+            union select app_id, install_id from known_events where receipt_state = 'invalid'
+        )
+        select i.install_date from silver.int_installs i join refused using (app_id, install_id)
+        """,
+    )
     install_dates |= _dates(
         connection,
         """
@@ -154,9 +172,11 @@ def date_sets(
     return {
         "event_dates": event_dates,
         "touch_dates": touch_dates,
+        "touch_flag_dates": touch_flag_dates,
         "cost_dates": cost_dates,
         "install_dates": install_dates,
         "conversion_dates": conversion_dates,
+        "fraud_dates": conversion_dates | touch_flag_dates | cost_dates,
         "credit_dates": event_dates | _active_dates(connection, conversion_dates),
         "cohort_dates": cohort_dates,
         "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
@@ -298,6 +318,12 @@ def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[d
             where e.record_type in ('event', 'ad_revenue', 'uninstall')
         """,
     )
+
+
+def _site_days(connection: duckdb.DuckDBPyConnection) -> int:
+    """Days over which the fraud rules judge a site; the longest that ever was in force."""
+    sql = "select max(threshold_value) from rules.rule_fraud_thresholds where threshold = 'site_window_days'"
+    return max(int(connection.execute(sql).fetchall()[0][0]), 1)
 
 
 def _following(dates: set[date], days: int) -> set[date]:

@@ -68,4 +68,19 @@ PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
             pa.field("input_hash", pa.string(), metadata={"comment": "Hash of the journeys and of the method"}),
         ]
     ),
+    "ml/predictions_fraud_sites": pa.schema(
+        [
+            pa.field("app_id", pa.string()),
+            pa.field("period_date", pa.date32(), metadata={"comment": "First UTC date of the month of the installs"}),
+            pa.field("partner", pa.string()),
+            pa.field("site_id", pa.string()),
+            pa.field("test", pa.string()),
+            pa.field("n", pa.int64(), metadata={"comment": "Installs whose last click the site sent"}),
+            pa.field("statistic", pa.float64(), metadata={"comment": "Share, distance or percentile of the site"}),
+            pa.field("baseline", pa.float64(), metadata={"comment": "The same of the clean sources or the app's rest"}),
+            pa.field("p_value", pa.float64(), metadata={"comment": "Of this test alone; empty for what only ranks"}),
+            pa.field("q_value", pa.float64(), metadata={"comment": "After Benjamini-Hochberg over the app's month"}),
+            pa.field("is_suspicious", pa.bool_(), metadata={"comment": "Certain and large enough to look at"}),
+        ]
+    ),
 }

@@ -30,8 +30,13 @@ _INSTALLS: Final = mart(
             "critical",
         ),
         "is_attributed_without_touch": (
-            "not is_organic and (touch_id is null or partner = 'organic' or match_method is null)",
+            "not is_organic and not is_blocked and (touch_id is null or partner = 'organic' or match_method is null)",
             "an attributed install names the touch and how it matched",
+            "critical",
+        ),
+        "is_blocked_with_touch": (
+            "is_blocked and (touch_id is not null or partner <> 'blocked' or is_organic)",
+            "a blocked install is credited to nobody, and is not organic either",
             "critical",
         ),
         "is_touched_after_install": ("touch_at > install_at", "a touch that wins lies before the install", "critical"),
@@ -90,6 +95,11 @@ _CANDIDATES: Final = mart(
             "methods of the rules",
             "critical",
         ),
+        "is_rejected_without_rule": (
+            "(reason_code = 'fraud_rejected') <> (fraud_rule_id is not null)",
+            "a rejected candidate names the rule",
+            "critical",
+        ),
         "is_eligible_outside_window": (
             "is_eligible and (elapsed_s > window_s or elapsed_s < 0)",
             "an eligible touch lies inside its window",
@@ -112,7 +122,7 @@ _DECISIONS: Final = mart(
         "has_no_conversion": ("conversion_id is null", "a decision is about a conversion", "critical"),
         "has_other_reason": (
             "(touch_id is not null) <> (reason_code = 'attributed')"
-            " or is_organic <> (touch_id is null and reason_code <> 'kept_original')",
+            " or (is_organic or is_blocked) <> (touch_id is null and reason_code <> 'kept_original')",
             "a decision names a touch or says why there is none",
             "critical",
         ),

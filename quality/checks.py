@@ -10,6 +10,7 @@ import duckdb
 from quality.attribution_suites import ATTRIBUTION_SUITES
 from quality.bronze_suites import BRONZE_SUITES
 from quality.cost_suites import COST_SUITES
+from quality.fraud_suites import FRAUD_SUITES
 from quality.growth_suites import GROWTH_SUITES
 from quality.identities import INVARIANTS
 from quality.invariants import check_invariant
@@ -19,7 +20,15 @@ from quality.suite import Suite
 from quality.validation import Dates, validate_suite
 
 SUITES: Final[dict[str, Suite]] = {
-    suite.name: suite for suite in (*BRONZE_SUITES, *ATTRIBUTION_SUITES, *GROWTH_SUITES, *SKAN_SUITES, *COST_SUITES)
+    suite.name: suite
+    for suite in (
+        *BRONZE_SUITES,
+        *ATTRIBUTION_SUITES,
+        *GROWTH_SUITES,
+        *SKAN_SUITES,
+        *COST_SUITES,
+        *FRAUD_SUITES,
+    )
 }
 
 

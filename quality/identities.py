@@ -144,13 +144,17 @@ _ONE_WINNER: Final = Invariant(
     name="winner_is_a_candidate",
     promise="P6",
     why="an attributed install has one winning candidate, the touch it names; an organic one has none",
-    needs=("gold.attribution_candidates", "gold.attributed_installs"),
+    needs=("gold.attribution_candidates", "gold.attribution_decisions", "gold.attributed_installs"),
     sql=same_keys(
         "winning touches",
         "app_id, conversion_id, touch_id",
-        "(select app_id, conversion_id, touch_id from gold.attributed_installs where not is_organic and is_primary)",
-        "(select app_id, conversion_id, touch_id from gold.attribution_candidates "
-        "where is_winner and conversion_type = 'install')",
+        "(select app_id, conversion_id, touch_id from gold.attributed_installs "
+        "where touch_id is not null and is_primary)",
+        # What would have won a blocked conversion has won nothing.
+        "(select app_id, conversion_id, touch_id from gold.attribution_candidates where is_winner "
+        "and conversion_type = 'install' and "
+        "(app_id, conversion_id) not in "
+        "(select app_id, conversion_id from gold.attribution_decisions where is_blocked))",
     ),
 )
 _OWN_APP: Final = Invariant(
@@ -201,7 +205,7 @@ _MULTI_TOUCH: Final = Invariant(
 _CHANNEL_CREDIT: Final = Invariant(
     name="channel_credits_sum_to_installs",
     promise="P6",
-    why="Markov and Shapley models credit all installs of a month at both levels, to the last billionth",
+    why="Markov and Shapley models credit all installs of a month but blocked ones, to the last billionth",
     needs=("gold.attributed_installs", "gold.channel_credit"),
     sql=balance(
         "app_id, month, level, model",
@@ -209,7 +213,7 @@ _CHANNEL_CREDIT: Final = Invariant(
         select i.app_id, i.month, m.level, m.model, i.n
         from (
             select app_id, date_trunc('month', install_date)::date as month, count(*)::decimal(18, 9) as n
-            from gold.attributed_installs where is_primary group by all
+            from gold.attributed_installs where is_primary and not is_blocked group by all
         ) as i
         inner join (select distinct app_id, month, level, model from gold.channel_credit) as m
             on i.app_id = m.app_id and i.month = m.month
@@ -229,6 +233,21 @@ _TOUCHES: Final = Invariant(
         "select app_id, rtrim(what, 's') as record_type, sum(n) as n from ("
         "unpivot (select app_id, clicks, impressions from gold.campaign_daily) "
         "on clicks, impressions into name what value n) group by all",
+    ),
+)
+
+_REJECTED_TOUCHES: Final = Invariant(
+    name="fraud_daily_counts_rejections",
+    promise="P7",
+    why="every candidate and conversion that a fraud rule rejected is counted once, under its rule",
+    needs=("gold.attribution_candidates", "gold.attribution_decisions", "gold.fraud_daily"),
+    sql=balance(
+        "app_id, rule_id",
+        "select app_id, fraud_rule_id as rule_id, count(*) as n from (select app_id, fraud_rule_id from "
+        "gold.attribution_candidates union all select app_id, fraud_rule_id from gold.attribution_decisions) "
+        "where fraud_rule_id is not null group by all",
+        "select app_id, rule_id, sum(rejected_candidates + blocked_conversions) as n "
+        "from gold.fraud_daily group by all",
     ),
 )
 
@@ -267,6 +286,7 @@ INVARIANTS: Final[dict[str, Invariant]] = {
         _MULTI_TOUCH,
         _CHANNEL_CREDIT,
         _TOUCHES,
+        _REJECTED_TOUCHES,
         _cohorts("cohort_retention"),
         _cohorts("cohort_revenue"),
         *MONEY_INVARIANTS,

@@ -26,3 +26,10 @@
 {% macro utc_date(instant) %}cast({{ instant }} as date){% endmacro %}
 {% macro add_days(date, days) %}({{ date }} + {{ days }}){% endmacro %}
 {% macro sorted_list(column) %}string_agg({{ column }}, ',' order by {{ column }}){% endmacro %}
+{% macro hour_of(instant) %}date_trunc('hour', {{ instant }}){% endmacro %}
+{% macro fraud_threshold(name, date_column) %}cast(1 as double){% endmacro %}
+{% macro fraud_site_days() %}{{ return(28) }}{% endmacro %}
+{% macro fraud_rule(action, touch='', conversion='', match='', flag_codes='', at='', on='') %}case when {{ touch or 'touch' }}.touch_id = flags.flag_codes then '' end{% endmacro %}
+{% macro fraud_rules(action, statuses=(), touch='', conversion='', match='', flag_codes='', at='', on='') %}{{ return([{'rule_id': 'r', 'sql': (touch or 'touch') ~ ".touch_id = flags.flag_codes"}]) }}{% endmacro %}
+{% macro fraud_flags_of_candidates() %}select * from int_candidate_flags{% endmacro %}
+{% macro fraud_flags_of_conversions() %}select * from int_conversion_flags{% endmacro %}

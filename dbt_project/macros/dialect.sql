@@ -81,3 +81,16 @@
 
 {# The values of a text column, sorted and joined by commas; null if there is none. #}
 {% macro sorted_list(column) %}{{ return(dbt.listagg(column, "','", 'order by ' ~ column)) }}{% endmacro %}
+
+{# A version as text that sorts like its numbers: 2.10.0 after 2.9; what follows the digits of a part is left out. #}
+{% macro version_key(version) %}{{ return(adapter.dispatch('version_key', 'unmogrowp')(version)) }}{% endmacro %}
+{% macro default__version_key(version) %}
+    {%- set parts = [] -%}
+    {%- for n in range(1, 5) -%}
+        {%- do parts.append("lpad(regexp_extract(split_part(" ~ version ~ ", '.', " ~ n ~ "), '^[0-9]*', 0), 9, '0')") -%}
+    {%- endfor -%}
+    {{ return('(' ~ parts | join(" || ") ~ ')') }}
+{% endmacro %}
+
+{# The start of the UTC hour of an instant. #}
+{% macro hour_of(instant) %}{{ return("date_trunc('hour', " ~ instant ~ ")") }}{% endmacro %}

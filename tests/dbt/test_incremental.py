@@ -15,17 +15,25 @@ from lakehouse.lake import Lake
 from lakehouse.plan import Plan, make_plan
 from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
-from tests.dbt.world import START, Home, Row, delivered, exchange_rates, simulate
+from tests.dbt.world import START, Home, Row, delivered, exchange_rates, fraud, simulate
 
 
 @pytest.mark.timeout(600)
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
     parts = [*some_late(delivered(simulate(seed=7), seed=11, parts=2)), exchange_rates()]
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
-    modes = []
+    for part, more in zip(parts, fraud(), strict=False):
+        part += more
+    modes, rejected = [], []
     for part in parts:
         step_by_step.land(part)
         modes.append(run(dbt, step_by_step, "run").mode)
+        rejected.append(rejections(step_by_step.lake))
+    # Late fraud restates: the touches that were taken for honest at first lose what they had won.
+    assert rejected[0] == set()
+    assert rejected[1] == {("device_farm_burst", f"t-farm{n}") for n in range(12)} | {
+        ("site_flat_ctit", f"t-spray{n}") for n in range(24, 36)
+    } | {("duplicate_click", "t-second")}
     assert modes == ["full", "incremental", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
     run(dbt, at_once, "run")
@@ -62,10 +70,12 @@ def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None
 DATE_SETS = (
     "event_dates",
     "touch_dates",
+    "touch_flag_dates",
     "cost_dates",
     "install_dates",
     "conversion_dates",
     "credit_dates",
+    "fraud_dates",
     "cohort_dates",
     "campaign_dates",
     "journey_dates",
@@ -121,6 +131,14 @@ def rows_elsewhere(dbt: Dbt, home: Home, model: str) -> list[str]:
 
 def table_of(model: str) -> str:
     return f"{'silver' if model.startswith(('int_', 'stg_')) else 'gold'}/{model}"
+
+
+def rejections(lake: Lake) -> set[tuple[str, str]]:
+    """Rules of fraud and the planted touches that they keep from winning."""
+    rows = lake.open("gold/attribution_candidates").to_pyarrow_table(columns=["fraud_rule_id", "touch_id"]).to_pylist()
+    return {
+        (row["fraud_rule_id"], row["touch_id"]) for row in rows if row["fraud_rule_id"] and row["touch_id"][:2] == "t-"
+    }
 
 
 def rows_of(lake: Lake, table: str) -> list[str]:

@@ -210,6 +210,39 @@ def _strangers(rng: random.Random, days: int) -> list[tuple[str, Row]]:
     return rows
 
 
+def fraud() -> list[list[tuple[str, Row]]]:
+    """Three frauds in two parts; only with the second, which is late, can it be seen what the first one was.
+
+    A farm of twelve phones in one hour; clicks of one device around midnight, of which the first comes late; and a site
+    whose clicks are sprayed over days, with the installs of its first days late.
+    """
+    parts: list[list[tuple[str, Row]]] = [[], []]
+
+    def pair(part: int, name: str, at: datetime, ago: timedelta, site: str, **install: Any) -> None:
+        click: Row = {"partner": "nettwo", "campaign_id": "c9", "site_id": site, "click_id": f"k-{name}"}
+        opened: Row = {"install_id": name, "click_id": f"k-{name}", "app_version": "1.0", **install}
+        parts[part] += [
+            ("bronze/bronze_touchpoints", record("click", f"t-{name}", at - ago, **click)),
+            ("bronze/bronze_app_events", record("install", f"in-{name}", at, **opened)),
+        ]
+
+    for n in range(12):
+        at = START + timedelta(days=4, hours=12, minutes=n)
+        pair(n % 2, f"farm{n}", at, timedelta(minutes=10 + n), "farm", ip_prefix="203.0.113.0/24", device_model="x")
+    for n in range(36):
+        at = START + timedelta(days=1 + n // 6, hours=20, minutes=n)
+        pair(1 if n < 18 else 0, f"spray{n}", at, timedelta(hours=5 + n % 9), "spray", integrity_verdict="valid")
+    again: Row = {"partner": "nettwo", "campaign_id": "c9", "site_id": "twice", "click_id": "k-twice"}
+    midnight = START + timedelta(days=3)
+    for part, name, at in ((1, "t-first", midnight - timedelta(seconds=5)), (0, "t-second", midnight)):
+        parts[part].append(("bronze/bronze_touchpoints", record("click", name, at, **again)))
+    opened = {"install_id": "twice", "click_id": "k-twice"}
+    parts[0].append(
+        ("bronze/bronze_app_events", record("install", "in-twice", midnight + timedelta(hours=1), **opened))
+    )
+    return parts
+
+
 def delivered(rows: Sequence[tuple[str, Row]], seed: int, parts: int) -> list[list[tuple[str, Row]]]:
     """The same world as a bad network delivers it: shuffled, repeated, late, some ids with another time, in parts."""
     rng = random.Random(seed)

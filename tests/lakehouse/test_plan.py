@@ -61,8 +61,9 @@ class World:
         events: list[dict[str, Any]],
         consents: list[dict[str, Any]] | None = None,
         touches: list[dict[str, Any]] | None = None,
+        site_days: int = 1,
     ) -> None:
-        """Silver as if a run had consumed everything that landed."""
+        """Silver as if a run had consumed everything that landed; sites are judged over `site_days` days."""
         installs = [
             e | {"install_date": e["event_date"], "install_at": e["event_at"]}
             for e in events
@@ -102,6 +103,9 @@ class World:
         self.lake.overwrite("gold/campaign_daily", table(pa.schema([("date", pa.date32())]), []))
         windows = table(pa.schema([("window_hours", pa.int32())]), [{"window_hours": 168}])
         self.lake.overwrite("rules/rule_attribution_windows", windows)
+        thresholds = pa.schema([("threshold", pa.string()), ("threshold_value", pa.float64())])
+        bounds = [{"threshold": "site_window_days", "threshold_value": float(site_days)}]
+        self.lake.overwrite("rules/rule_fraud_thresholds", table(thresholds, bounds))
         self.record()
 
     def record(self) -> None:
@@ -202,6 +206,46 @@ def test_a_project_without_a_look_back_is_refused(world: World, tmp_path: Path) 
     world.land("bronze/bronze_app_events", [event("b", 1)])
     with pytest.raises(ValueError, match="does not set the variable attribution_lookback_days"):
         make_plan(changed, world.lake, world.lake.pin())
+
+
+def test_a_late_click_makes_the_clicks_of_the_next_day_repeats(world: World) -> None:
+    known = [event(f"i{n}", n, "install", f"i{n}") for n in (-8, -1, 0)]
+    touches = [event("later", -7, "click"), event("much_later", -6, "click")]
+    world.land("bronze/bronze_app_events", known)
+    world.land("bronze/bronze_touchpoints", touches)
+    world.build(known, touches=touches)
+    world.land("bronze/bronze_touchpoints", [event("t", -8, "click")])
+    dates = world.plan().dates
+    assert dates["touch_dates"] == days(-8)
+    assert dates["touch_flag_dates"] == days(-8, -7)
+    assert dates["install_dates"] == days(-8, -1, 0), "a week from the last of these clicks"
+
+
+def test_late_installs_and_clicks_judge_their_sites_again_on_the_days_after_them(world: World) -> None:
+    known = [event(f"i{n}", n, "install", f"i{n}") for n in (-20, -12, -11, -1)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known, site_days=4)
+    world.land("bronze/bronze_app_events", [event("late", -14, "install", "late")])
+    assert world.plan().dates["install_dates"] == days(-14, -12, -11)
+
+
+def test_a_click_judges_its_site_on_the_days_after_the_installs_it_reaches(world: World) -> None:
+    known = [event(f"i{n}", n, "install", f"i{n}") for n in (-21, -14, -11, -10)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known, site_days=4)
+    world.land("bronze/bronze_touchpoints", [event("t", -21, "click")])
+    assert world.plan().dates["install_dates"] == days(-21, -14, -11)
+
+
+def test_a_refused_receipt_decides_again_the_install_that_sent_it(world: World) -> None:
+    known = [event("in", -40, "install", "i1"), event("other", -39, "install", "i2"), event("x", -38, "event", "i2")]
+    known[2]["receipt_state"] = "invalid"
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("e", -36, "event", "i1") | {"receipt_state": "invalid"}])
+    assert world.plan().dates["install_dates"] == days(-40)
+    world.land("bronze/bronze_app_events", [event("x", -39, "event", "i2")])
+    assert world.plan().dates["install_dates"] == days(-40, -39), "the copy in force is no longer refused"
 
 
 def test_a_consent_decides_again_the_installs_that_heard_it(world: World) -> None:

@@ -25,6 +25,10 @@ STABLE_MARTS = {
     "multi_touch_credit",
     "predicted_ltv_by_campaign",
     "churn_risk",
+    "fraud_signals",
+    "fraud_daily",
+    "fraud_dry_run",
+    "fraud_site_tests",
 }
 
 

@@ -83,7 +83,11 @@ _RULES = (
         select unnest(['referrer', 'click_id', 'ad_id', 'vendor_id']) as match_method""",
     """create table rules.rule_reason_codes as
         select * from (values ('won', 'candidate'), ('lost_to_later_touch', 'candidate'), ('attributed', 'decision'),
-                              ('organic_no_candidate', 'decision')) as t(reason_code, applies_to)""",
+                              ('organic_no_candidate', 'decision'),
+                              ('fraud_rejected', 'candidate')) as t(reason_code, applies_to)""",
+    """create table rules.rule_fraud_rules as
+        select * from (values ('in_force', 'active'), ('tried', 'dry_run')) as t(rule_id, status)""",
+    "create table rules.rule_fraud_flags as select 'geo_mismatch' as flag_code",
     """create table rules.rule_multi_touch_models as
         select '*' as app_id, unnest(['first', 'linear']) as model, date '1970-01-01' as valid_from,
                null::date as valid_until""",
@@ -96,7 +100,7 @@ _GOLD = (
                extract(epoch from install_at - touch_at)::bigint as elapsed_s, 604800 as window_s,
                true as is_eligible, candidate_rank = 1 as is_winner,
                case when candidate_rank > 1 then 'lost_to_later_touch' else 'won' end as reason_code,
-               'rules-1' as ruleset_id
+               'rules-1' as ruleset_id, null::varchar as fraud_rule_id
         from (values
             ('a', 'i1', 't2', 'click', 'net', 'c1', timestamptz '2026-01-01 11:00:00+00',
              timestamptz '2026-01-01 12:00:00+00', 1),
@@ -110,6 +114,7 @@ _GOLD = (
     """create table gold.attributed_installs as
         select i.app_id, i.platform, i.install_id, 'conv-' || i.install_id as conversion_id, i.install_at,
                i.install_date, 'DE' as country, false as is_implied, c.touch_id is null as is_organic,
+               false as is_blocked,
                coalesce(c.partner, 'organic') as partner, coalesce(c.campaign_id, '') as campaign_id, c.touch_id,
                c.touch_type, c.touch_at, c.match_method, c.elapsed_s as click_to_install_s,
                case when c.touch_id is null then 'organic_no_candidate' else 'attributed' end as reason_code,
@@ -134,7 +139,7 @@ _GOLD = (
         cross join (values ('markov_1'), ('shapley')) as models(model) group by all""",
     """create table gold.attribution_decisions as
         select app_id, conversion_id, install_id, install_date, install_date as conversion_date, touch_id, is_organic,
-               reason_code, true as is_primary
+               is_blocked, reason_code, true as is_primary, null::varchar as fraud_rule_id
         from gold.attributed_installs""",
     """create table gold.attributed_events as
         select r.app_id, r.record_id, i.conversion_id, true as is_primary, 'event' as record_type, r.event_at,
@@ -196,6 +201,30 @@ _GOLD = (
         select app_id, install_id, install_date,
                timestamptz '2026-01-20 00:00:00+00' as as_of, 0.4::double as churn_probability,
                'medium' as risk_band from gold.attributed_installs""",
+    # One more candidate, rejected by a rule
+    """insert into gold.attribution_candidates by name
+        select * replace ('t9' as touch_id, false as is_eligible, false as is_winner, null as candidate_rank,
+                          'fraud_rejected' as reason_code, 'in_force' as fraud_rule_id)
+        from gold.attribution_candidates where touch_id = 't3'""",
+    """create table gold.fraud_daily as
+        select app_id, install_date as date, partner, campaign_id, '' as site_id, fraud_rule_id as rule_id,
+               1::bigint as rejected_candidates, 1::bigint as concerned_conversions, 0::bigint as blocked_conversions,
+               'cpi' as cost_model, 1.5::decimal(18, 6) as concerned_cost_usd
+        from gold.attribution_candidates where fraud_rule_id is not null""",
+    """create table gold.fraud_signals as
+        select app_id, install_date as signal_date, 'candidate' as subject_type, conversion_id, touch_id, signal_kind,
+               signal_code, 50 as score
+        from gold.attribution_candidates
+        cross join (values ('rule', 'in_force'), ('flag', 'geo_mismatch')) as signals(signal_kind, signal_code)
+        where fraud_rule_id is not null""",
+    """create table gold.fraud_dry_run as
+        select 'tried' as rule_id, app_id, conversion_id, install_date, 'becomes_organic' as outcome, touch_id,
+               'organic' as new_partner, null::varchar as new_touch_id, 0::decimal(18, 6) as revenue_usd
+        from gold.attributed_installs where not is_organic""",
+    """create table gold.fraud_site_tests as
+        select 'a' as app_id, date '2026-01-01' as period_date, 'net' as partner, 's' as site_id,
+               'ctit_distance' as test, 60::bigint as n, 0.4::double as statistic, 0.001::double as p_value,
+               0.002::double as q_value, true as is_suspicious""",
 )
 _SKAN = (
     """create table gold.skan_postback_facts as

@@ -62,7 +62,13 @@ BREAKS: dict[str, tuple[tuple[str, str], ...]] = {
     "winner_is_a_candidate": (
         ("the winner is another touch", "update gold.attributed_installs set touch_id = 't1' where install_id = 'i1'"),
         ("two winners", "update gold.attribution_candidates set is_winner = true"),
-        ("an organic install with a winner", "update gold.attributed_installs set is_organic = true"),
+        ("an organic install with a winner", "update gold.attributed_installs set touch_id = null"),
+        ("a blocked install with credit", "update gold.attribution_decisions set is_blocked = true"),
+    ),
+    "fraud_daily_counts_rejections": (
+        ("a rejection is not counted", "delete from gold.fraud_daily"),
+        ("it is counted twice", "insert into gold.fraud_daily from gold.fraud_daily"),
+        ("a blocked conversion is missing", "update gold.attribution_decisions set fraud_rule_id = 'in_force'"),
     ),
     "no_touch_wins_across_apps": (
         ("a touch of another app", "update gold.attributed_installs set touch_id = 't2' where app_id = 'b'"),

@@ -74,6 +74,7 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "is_organic = false, touch_id = null, is_primary = false",
         "is_organic = null, partner = null, match_method = 'guess', reason_code = 'because'",
         "candidate_count = 0, eligible_count = 1",
+        "is_blocked = true, partner = 'net'",
         "touch_at = install_at + interval 1 hour, click_to_install_s = -3600",
         "600 x is_organic = true, partner = 'organic', touch_id = null, match_method = null",
     ),
@@ -83,11 +84,33 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "is_winner = false, reason_code = null",
         "is_winner = true, candidate_rank = 2, reason_code = 'because', match_method = 'guess'",
         "is_eligible = true, elapsed_s = 700000, candidate_rank = null",
+        "reason_code = 'won', fraud_rule_id = 'in_force'",
     ),
     "attribution_decisions": (
         "app_id = null, conversion_id = null",
         "app_id = 'a'",
         "touch_id = null, is_organic = false",
+        "is_blocked = true",
+    ),
+    "fraud_signals": (
+        "app_id = null, conversion_id = ''",
+        "subject_type = 'person', signal_kind = 'rumour', signal_code = null, score = 101",
+        "signal_kind = 'rule', signal_code = 'tried'",
+        "signal_kind = 'rule', signal_code = 'tried'",
+    ),
+    "fraud_daily": (
+        "app_id = null, partner = null, rule_id = null",
+        "rejected_candidates = 0, concerned_cost_usd = -1, cost_model = null",
+        "rejected_candidates = 0, concerned_cost_usd = -1, cost_model = null",
+    ),
+    "fraud_dry_run": (
+        "app_id = null, rule_id = 'in_force', outcome = 'forgiven', revenue_usd = null",
+        "new_touch_id = touch_id",
+    ),
+    "fraud_site_tests": (
+        "app_id = null, test = null, p_value = 2, q_value = 1.5, n = 49, statistic = 'nan'::double",
+        "q_value = 0.02",
+        "q_value = 0.02",
     ),
     "multi_touch_credit": (
         "app_id = null, model = null, partner = null",

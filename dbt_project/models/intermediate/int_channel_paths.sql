@@ -24,7 +24,7 @@ converted as (
         sum(install.revenue_d30_usd) as revenue_d30_usd
     from {{ ref('int_install_values') }} as install
     left join paths on install.app_id = paths.app_id and install.conversion_id = paths.conversion_id
-    where {{ planned_dates('install.install_date') }}
+    where not install.is_blocked and {{ planned_dates('install.install_date') }}
     group by install.app_id, install.install_date, coalesce(paths.path, '[]')
 )
 

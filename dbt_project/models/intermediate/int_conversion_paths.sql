@@ -2,11 +2,11 @@
 
 with
 
--- An install that the decision calls organic is organic in every model, whatever touched it.
+-- An install that the decision calls organic or fraud is so in every model, whatever touched it.
 conversions as (
     select app_id, conversion_id, install_date
     from {{ ref('attributed_installs') }}
-    where is_primary and not is_organic and {{ planned_dates('install_date') }}
+    where is_primary and not is_organic and not is_blocked and {{ planned_dates('install_date') }}
 ),
 
 touches as (

@@ -3,7 +3,7 @@
 with
 
 installs as (
-    select app_id, install_id, conversion_id, install_at, install_date, is_organic
+    select app_id, install_id, conversion_id, install_at, install_date, is_organic, is_blocked
     from {{ ref('attributed_installs') }}
     where is_primary and {{ planned_dates('install_date') }}
 ),
@@ -48,6 +48,7 @@ select
     aged.conversion_id,
     aged.install_date,
     aged.is_organic,
+    aged.is_blocked,
     case when aged.mature_day >= 7 then cast(coalesce(revenues.revenue_d7_usd, 0) as decimal(18, 6)) end
         as revenue_d7_usd,
     case when aged.mature_day >= 30 then cast(coalesce(revenues.revenue_d30_usd, 0) as decimal(18, 6)) end

@@ -8,11 +8,18 @@
         'reengagement_window_days', 'event_attribution', 'rank_order'
     ]),
     ('rule_partners', 'app_id', ['app_id', 'partner', 'is_enabled']),
+    ('rule_fraud_rules', "'*'", [
+        'rule_id', 'priority', 'action', 'rule_kind', 'source_type', 'status', 'score', 'reason_code', 'version'
+    ]),
 ] %}
 {% set undated = [
     ('rule_match_methods', ['match_method', 'match_class', 'method_strength']),
     ('rule_touch_types', ['touch_type', 'match_class', 'tier']),
     ('rule_reason_codes', ['reason_code', 'is_eligible']),
+    ('rule_fraud_conditions', ['rule_id', 'any_group', 'attribute', 'operator', 'compared_with']),
+    ('rule_fraud_thresholds', ['threshold', 'valid_from', 'threshold_value']),
+    ('rule_ip_lists', ['ip_prefix', 'ip_class']),
+    ('rule_integrity_verdicts', ['integrity_verdict', 'flag_code']),
 ] %}
 {% set settings = ['attribution_lookback_days', 'max_touches_per_fingerprint', 'max_installs_per_device_id'] %}
 

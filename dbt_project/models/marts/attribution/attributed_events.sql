@@ -127,8 +127,14 @@ credited as (
     where place = 1 and event_attribution = 'double'
 ),
 
+decisions as (
+    select app_id, conversion_id, touch_id, is_blocked
+    from {{ ref('attribution_decisions') }}
+    where is_primary
+),
+
 winners as (
-    select app_id, conversion_id, partner, campaign_id, campaign_name, adset_id, creative_id, site_id
+    select app_id, conversion_id, touch_id, partner, campaign_id, campaign_name, adset_id, creative_id, site_id
     from {{ ref('attribution_candidates') }}
     where is_winner
 )
@@ -143,13 +149,17 @@ select
     credited.event_at,
     credited.event_date,
     credited.install_id,
-    case when winner.conversion_id is null then 'organic' else coalesce(winner.partner, 'unknown') end as partner,
+    case
+        when decision.is_blocked then 'blocked'
+        when winner.conversion_id is null then 'organic'
+        else coalesce(winner.partner, 'unknown')
+    end as partner,
     winner.campaign_id,
     winner.campaign_name,
     winner.adset_id,
     winner.creative_id,
     winner.site_id,
-    winner.conversion_id is null as is_organic,
+    winner.conversion_id is null and not decision.is_blocked as is_organic,
     credited.return_conversion_id is not null and credited.is_primary as is_retargeting,
     credited.is_inherited,
     credited.revenue_kind,
@@ -157,5 +167,10 @@ select
     credited.currency,
     credited.revenue_usd
 from credited
+inner join decisions as decision
+    on credited.app_id = decision.app_id and credited.conversion_id = decision.conversion_id
 left join winners as winner
-    on credited.app_id = winner.app_id and credited.conversion_id = winner.conversion_id
+    on
+        decision.app_id = winner.app_id
+        and decision.conversion_id = winner.conversion_id
+        and decision.touch_id = winner.touch_id

@@ -27,7 +27,12 @@ select
     install.app_version,
     install.is_implied,
     decision.is_organic,
-    case when decision.is_organic then 'organic' else coalesce(winner.partner, 'unknown') end as partner,
+    decision.is_blocked,
+    case
+        when decision.is_organic then 'organic'
+        when decision.is_blocked then 'blocked'
+        else coalesce(winner.partner, 'unknown')
+    end as partner,
     winner.campaign_id,
     winner.campaign_name,
     winner.adset_id,
@@ -48,5 +53,8 @@ from {{ ref('int_installs') }} as install
 inner join decisions as decision
     on install.app_id = decision.app_id and install.conversion_id = decision.conversion_id
 left join winners as winner
-    on install.app_id = winner.app_id and install.conversion_id = winner.conversion_id
+    on
+        decision.app_id = winner.app_id
+        and decision.conversion_id = winner.conversion_id
+        and decision.touch_id = winner.touch_id
 where {{ planned_dates('install.install_date') }}

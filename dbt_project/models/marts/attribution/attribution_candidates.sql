@@ -2,6 +2,10 @@
 
 with
 
+flags as (
+    {{ fraud_flags_of_candidates() }}
+),
+
 matched as (
     select
         conversion.app_id,
@@ -36,7 +40,11 @@ matched as (
         match.match_class,
         match.method_strength,
         match.match_confidence,
-        kind.tier
+        kind.tier,
+        -- Fraud rules speak of installs: of the time from the click to the first open, and of its download.
+        case
+            when conversion.conversion_type != 'reengagement' then {{ fraud_rule('block_candidate') }}
+        end as fraud_rule_id
     from {{ ref('int_touch_matches') }} as match
     inner join {{ ref('int_conversions') }} as conversion
         on
@@ -52,6 +60,11 @@ matched as (
         on match.app_id = touch.app_id and match.touch_id = touch.record_id and match.touch_date = touch.event_date
     inner join {{ ref('rule_touch_types') }} as kind
         on touch.record_type = kind.touch_type and match.match_class = kind.match_class
+    left join flags
+        on
+            match.app_id = flags.app_id
+            and match.conversion_id = flags.conversion_id
+            and match.touch_id = flags.touch_id
     where
         {{ planned_dates('match.conversion_date') }}
         and {{ planned_dates('conversion.conversion_date') }}
@@ -154,6 +167,7 @@ judged as (
                 then 'consent_denied'
             when not coalesce(matched.has_touch_consent, true) then 'consent_denied'
             when not coalesce(matched.is_signature_valid, true) then 'signature_invalid'
+            when matched.fraud_rule_id is not null then 'fraud_rejected'
         end as drop_reason
     from matched
     left join windows
@@ -237,5 +251,6 @@ select
         when method_strength > winning_strength then 'lost_to_stronger_method'
         else 'lost_to_tie_break'
     end as reason_code,
+    case when drop_reason = 'fraud_rejected' then fraud_rule_id end as fraud_rule_id,
     ruleset_id
 from ranked

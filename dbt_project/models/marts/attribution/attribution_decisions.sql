@@ -14,13 +14,38 @@ considered as (
     group by app_id, conversion_id
 ),
 
+winners as (
+    select * from {{ ref('attribution_candidates') }} where is_winner and {{ planned_dates('conversion_date') }}
+),
+
+flags as (
+    {{ fraud_flags_of_conversions() }}
+),
+
+judged as (
+    select
+        conversion.app_id,
+        conversion.conversion_id,
+        {{ fraud_rule('block_event', touch='winner', match='winner') }} as fraud_rule_id
+    from {{ ref('int_conversions') }} as conversion
+    inner join {{ ref('int_installs') }} as install
+        on conversion.app_id = install.app_id and conversion.conversion_id = install.conversion_id
+    left join winners as winner
+        on conversion.app_id = winner.app_id and conversion.conversion_id = winner.conversion_id
+    left join flags
+        on conversion.app_id = flags.app_id and conversion.conversion_id = flags.conversion_id
+    where {{ planned_dates('conversion.conversion_date') }} and {{ planned_dates('install.install_date') }}
+),
+
 decided as (
     select
         conversion.*,
-        considered.touch_id,
+        judged.fraud_rule_id,
+        case when judged.fraud_rule_id is null then considered.touch_id end as touch_id,
         cast(coalesce(considered.candidate_count, 0) as bigint) as candidate_count,
         cast(coalesce(considered.eligible_count, 0) as bigint) as eligible_count,
         case
+            when judged.fraud_rule_id is not null then 'fraud_blocked'
             when considered.touch_id is not null then 'attributed'
             when conversion.conversion_type = 'att_second_install' then 'kept_original'
             when conversion.conversion_type = 'reinstall' and conversion.reinstall_policy = 'af_organic_events'
@@ -32,6 +57,8 @@ decided as (
     from {{ ref('int_conversions') }} as conversion
     left join considered
         on conversion.app_id = considered.app_id and conversion.conversion_id = considered.conversion_id
+    left join judged
+        on conversion.app_id = judged.app_id and conversion.conversion_id = judged.conversion_id
     where {{ planned_dates('conversion.conversion_date') }}
 )
 
@@ -47,7 +74,9 @@ select
     is_counted,
     counted_install_id,
     'last_touch' as model,
-    touch_id is null and reason_code != 'kept_original' as is_organic,
+    touch_id is null and reason_code not in ('kept_original', 'fraud_blocked') as is_organic,
+    fraud_rule_id is not null as is_blocked,
+    fraud_rule_id,
     touch_id,
     candidate_count,
     eligible_count,

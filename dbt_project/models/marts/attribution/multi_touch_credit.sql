@@ -190,7 +190,7 @@ parts as (
         install.app_id,
         models.model,
         install.install_date,
-        'organic' as partner,
+        case when install.is_blocked then 'blocked' else 'organic' end as partner,
         '' as campaign_id,
         count(*) as credited_conversions,
         sum(install.revenue_d7_usd) as credited_revenue_d7_usd,
@@ -199,7 +199,7 @@ parts as (
     inner join models on install.app_id = models.app_id and install.install_date = models.install_date
     left join touched on install.conversion_number = touched.conversion_number
     where touched.conversion_number is null
-    group by install.app_id, models.model, install.install_date
+    group by install.app_id, models.model, install.install_date, install.is_blocked
 )
 
 select
