@@ -1,7 +1,8 @@
 """The dbt-duckdb plugin: what dbt sees of the lake, and how a model becomes a Delta table.
 
 On connecting it makes, once and before any model runs, the views `bronze|silver|gold|rules|ml.<table>` over the pinned
-versions, `bronze_new.<table>` over the files that arrived since the consumed versions of the plan, and `config.apps`.
+versions, `bronze_new.<table>` over the files that arrived since the consumed versions of the plan, `config.apps`, and
+`config.rule_files`: which file each seed is read from.
 Its `store` streams a query into a Delta table; the SQL side is `dbt_project/macros/materializations/`. Which dates a
 run builds is decided in `lakehouse.plan`, not here.
 
@@ -29,6 +30,7 @@ from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.plan import create_new_views, new_files
 from lakehouse.predictions import PREDICTION_SCHEMAS
 from lakehouse.processes import die_with_parent
+from lakehouse.rules import check_rules, rule_files, seed_files
 from lakehouse.settings import SettingError, Settings, load_settings
 
 _LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml")
@@ -80,6 +82,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             self._snapshot = create_views(conn, self._lake, snapshot=pinned, layers=_LAYERS)
             create_empty_views(conn, self._snapshot)
             create_apps_table(conn, self._settings)
+            create_rule_files_table(conn, self._settings)
             self._create_new_views(conn)
         except (UnsupportedTableError, SettingError) as error:
             raise DbtRuntimeError(str(error)) from error
@@ -187,3 +190,20 @@ def create_apps_table(conn: duckdb.DuckDBPyConnection, settings: Settings) -> No
             "insert into config.apps values (?, ?, ?, ?, ?)",
             [app.app_id, app.platform, app.time_zone, app.currency, app.implied_installs],
         )
+
+
+def create_rule_files_table(conn: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """`config.rule_files`: for every seed the home's file that replaces it (or null), and what is wrong with the rules.
+
+    A wrong file stops its seed, so it also stops a build that was started by hand; a file that replaces no seed stops
+    all of them, as nobody would notice that it is not read.
+    """
+    conn.execute("create schema if not exists config")
+    conn.execute("create or replace table config.rule_files (name varchar, path varchar, problem varchar)")
+    seeds = seed_files(settings.dbt_project)
+    faults = check_rules(settings.dbt_project, settings.rules_dir)
+    astray = [fault for fault in faults if fault.file.removesuffix(".csv") not in seeds]
+    for name, file in rule_files(settings.dbt_project, settings.rules_dir).items():
+        wrong = [fault.sentence for fault in faults if fault.file == file.name or fault in astray]
+        path = None if file == seeds[name] else str(file)
+        conn.execute("insert into config.rule_files values (?, ?, ?)", [name, path, " ".join(wrong) or None])

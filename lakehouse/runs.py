@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from lakehouse.apps import ROUTING_FIELDS, AppRegistry
 from lakehouse.lake import Lake
+from lakehouse.rules import rule_files, seed_files
 
 TABLE: Final = "meta/_runs"
 _WRITER: Final = "runs"
@@ -100,16 +101,23 @@ def record_run(
     return run
 
 
-def code_version(dbt_project: Path, apps: AppRegistry) -> str:
-    """Hash of everything besides bronze that silver and gold are a function of: SQL, macros, seeds and apps."""
+def code_version(dbt_project: Path, apps: AppRegistry, rules: Path | None = None) -> str:
+    """Hash of everything besides bronze that silver and gold are a function of: SQL, macros, seeds and apps.
+
+    `rules` is the home's folder of rule files: a file there counts in the place of the seed it replaces.
+    """
     digest = hashlib.sha256()
     files = [dbt_project / "dbt_project.yml"]
     for folder in ("models", "macros", "seeds"):
         files += [p for p in (dbt_project / folder).rglob("*") if p.suffix in {".sql", ".csv"}]
+    in_force = {seed: seed for seed in files}
+    if rules is not None:
+        replaced = rule_files(dbt_project, rules)
+        in_force |= {seed: replaced[name] for name, seed in seed_files(dbt_project).items()}
     for file in sorted(files):
         digest.update(str(file.relative_to(dbt_project)).encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(hashlib.sha256(in_force[file].read_bytes()).digest())
     for app_id, app in sorted(apps.apps.items()):
-        rules = app.model_dump(exclude={"write_keys", *ROUTING_FIELDS})
-        digest.update(json.dumps([app_id, rules], sort_keys=True).encode())
+        known = app.model_dump(exclude={"write_keys", *ROUTING_FIELDS})
+        digest.update(json.dumps([app_id, known], sort_keys=True).encode())
     return digest.hexdigest()[:16]

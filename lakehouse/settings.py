@@ -120,6 +120,10 @@ class Settings(BaseModel):
         default=Path(__file__).resolve().parent.parent / "dbt_project",
         description="Folder of the dbt project",
     )
+    rules: Path | None = Field(
+        default=None,
+        description="Folder of rule files that replace those of the project by name; empty means <home>/rules",
+    )
     root_seed: int = Field(default=20_260_101, ge=0, description="Seed every model seed is derived from")
 
     salt: SecretStr | None = Field(default=None, description="Key of the address hash, at least 32 characters")
@@ -159,6 +163,11 @@ class Settings(BaseModel):
     @property
     def spool_dir(self) -> Path:
         return self.home / "spool"
+
+    @property
+    def rules_dir(self) -> Path:
+        """Rule files of this home; need not exist."""
+        return self.rules or self.home / "rules"
 
     @property
     def mlflow_uri(self) -> str:

@@ -1,0 +1,155 @@
+"""What every rule file holds: its columns, what tells its rows apart, and what may stand in them. The one place to
+declare a new rule file.
+
+A file may have fewer columns than are declared here; which it must have says the header of the project's own file.
+Checking files against these shapes is in `lakehouse.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a cell may be."""
+
+    TEXT = "text"
+    LOWER = "lower"  # text in lower case, as staging writes it
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"  # true or false
+    DATE = "date"  # YYYY-MM-DD
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `refers` is the file whose first column knows the value; `most_lookback` bounds hours by the
+    look-back of the project (`attribution_lookback_days` x 24)."""
+
+    name: str
+    kind: Kind = Kind.TEXT
+    required: bool = True
+    choices: tuple[str, ...] = ()
+    refers: str = ""
+    least: Decimal | None = None
+    most: Decimal | None = None
+    most_lookback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong. `row` counts as a spreadsheet does, 1 is the header; None if it is about the file."""
+
+    file: str
+    row: int | None
+    problem: str
+
+    @property
+    def sentence(self) -> str:
+        place = self.file if self.row is None else f"{self.file}, row {self.row}"
+        return f"{place}: {self.problem}."
+
+
+Row = Mapping[str, str]
+# A check beyond single cells and intervals; gets the rows of all rule files by file name, without the suffix.
+Check = Callable[[Mapping[str, Sequence[Row]]], list[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One rule file `<name>.csv`.
+
+    `key` tells its rows apart; with `valid_from` it may repeat as long as the intervals [valid_from, valid_until) do
+    not overlap. `base` are columns in which `*` makes a row the one for all: those rows may leave no gap in time, and
+    there must be one for each value of the columns of the key that refer to another file. `is_closed`: the SQL knows
+    exactly the keys of the project's file. `ascending` are pairs of columns, the first less than the second.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    base: tuple[str, ...] = ()
+    is_closed: bool = False
+    unique: tuple[str, ...] = ()
+    ascending: tuple[tuple[str, str], ...] = ()
+    check: Check | None = None
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+_FROM: Final = Column("valid_from", Kind.DATE)
+_UNTIL: Final = Column("valid_until", Kind.DATE, required=False)
+_ONE: Final = Decimal(1)
+_ZERO: Final = Decimal(0)
+
+SHAPES: Final[dict[str, Shape]] = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "rule_attribution_windows",
+            (
+                Column("app_id"),
+                Column("partner", Kind.LOWER),
+                Column("platform", Kind.LOWER),
+                Column("touch_type", refers="rule_touch_types"),
+                Column("match_class", Kind.LOWER),
+                _FROM,
+                _UNTIL,
+                Column("window_hours", Kind.INTEGER, least=_ZERO, most_lookback=True),
+            ),
+            key=("app_id", "partner", "platform", "touch_type", "match_class"),
+            base=("app_id", "partner", "platform"),
+        ),
+        Shape("rule_policies", (Column("app_id"), _FROM, _UNTIL), key=("app_id",), base=("app_id",)),
+        Shape(
+            "rule_partners",
+            (Column("app_id"), Column("partner", Kind.LOWER), _FROM, _UNTIL, Column("is_enabled", Kind.BOOLEAN)),
+            key=("app_id", "partner"),
+            base=("app_id", "partner"),
+        ),
+        Shape(
+            "rule_match_methods",
+            (Column("match_method"), Column("method_strength", Kind.INTEGER, least=_ONE), Column("meaning")),
+            key=("match_method",),
+            is_closed=True,
+            unique=("method_strength",),
+        ),
+        Shape(
+            "rule_touch_types",
+            (Column("touch_type"), Column("tier", Kind.INTEGER, least=_ONE), Column("meaning")),
+            key=("touch_type",),
+            is_closed=True,
+        ),
+        Shape(
+            "rule_reason_codes",
+            (
+                Column("reason_code"),
+                Column("applies_to", choices=("candidate", "decision")),
+                Column("is_eligible", Kind.BOOLEAN),
+                Column("meaning"),
+            ),
+            key=("reason_code",),
+            is_closed=True,
+        ),
+        Shape(
+            "rule_risk_bands",
+            (
+                Column("risk_band"),
+                Column("min_probability", Kind.NUMBER, least=_ZERO, most=_ONE),
+                Column("max_probability", Kind.NUMBER, least=_ZERO),
+            ),
+            key=("risk_band",),
+            ascending=(("min_probability", "max_probability"),),
+        ),
+        Shape(
+            "fx_rates",
+            (Column("currency"), _FROM, Column("usd_per_unit", Kind.NUMBER, least=_ZERO)),
+            key=("currency",),
+        ),
+    )
+}
