@@ -6,7 +6,8 @@ versions, `bronze_new.<table>` over the files that arrived since the consumed ve
 Its `store` streams a query into a Delta table; the SQL side is `dbt_project/macros/materializations/`. Which dates a
 run builds is decided in `lakehouse.plan`, not here.
 
-Variables: `UNMOGROWP_SNAPSHOT` {table: version} (newest versions when absent), `UNMOGROWP_PLAN`, `UNMOGROWP_RUN_ID`.
+Variables: `UNMOGROWP_SNAPSHOT` {table: version} (newest versions when absent), `UNMOGROWP_PLAN`, `UNMOGROWP_RUN_ID`;
+with `UNMOGROWP_SCENARIO` (a name) everything is written beside the current tables, which are read as they are pinned.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         except SettingError as error:
             raise DbtRuntimeError(str(error)) from None
         self._lake = Lake(self._settings.lake, self._settings.storage_options)
+        scenario = os.environ.get("UNMOGROWP_SCENARIO")
+        self._target = self._lake.scenario(scenario) if scenario else self._lake
         self._snapshot: dict[str, int] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -107,7 +110,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             self.configure_cursor(cursor)
             checked = CheckedStream(cursor.sql(order["sql"]).to_arrow_reader(_BATCH_ROWS), table, order["not_null"])
             try:
-                order["version"] = self._lake.overwrite(
+                order["version"] = self._target.overwrite(
                     table,
                     checked.reader,
                     replace_where=order["replace_where"],
@@ -118,7 +121,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             except Exception as error:
                 raise checked.breach or error from None
             order["rows"] = checked.rows
-            create_view(cursor, self._lake, table, order["version"])
+            create_view(cursor, self._target, table, order["version"])
         except (duckdb.Error, ContractBreachError, SchemaChangeError, UnsupportedTableError) as error:
             raise DbtRuntimeError(f"{table}: {error}") from error
         finally:

@@ -52,13 +52,15 @@ class Run:
 
 def last_run(lake: Lake) -> Run | None:
     """The newest finished run, None before the first."""
+    return next(iter(finished_runs(lake, most=1)), None)
+
+
+def finished_runs(lake: Lake, most: int | None = None) -> list[Run]:
+    """Finished runs, the newest first; at most `most` of them."""
     if not lake.exists(TABLE):
-        return None
-    rows = lake.open(TABLE).to_pyarrow_table().sort_by([("sequence", "descending")]).slice(0, 1).to_pylist()
-    if not rows:
-        return None
-    row = rows[0]
-    return Run(**(row | {"snapshot": json.loads(row["snapshot"]), "plan": json.loads(row["plan"])}))
+        return []
+    rows = lake.open(TABLE).to_pyarrow_table().sort_by([("sequence", "descending")]).slice(0, most).to_pylist()
+    return [Run(**(row | {"snapshot": json.loads(row["snapshot"]), "plan": json.loads(row["plan"])})) for row in rows]
 
 
 def record_run(

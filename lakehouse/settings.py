@@ -20,7 +20,9 @@ PREFIX: Final = "UNMOGROWP_"
 SETTINGS_FILE: Final = "unmogrowp.toml"
 SECRETS_FILE: Final = "secrets.toml"
 # Set by us for child processes (dbt); not settings a person gives.
-INTERNAL_VARIABLES: Final = frozenset({"UNMOGROWP_SNAPSHOT", "UNMOGROWP_PLAN", "UNMOGROWP_RUN_ID"})
+INTERNAL_VARIABLES: Final = frozenset(
+    {"UNMOGROWP_SNAPSHOT", "UNMOGROWP_PLAN", "UNMOGROWP_RUN_ID", "UNMOGROWP_SCENARIO"}
+)
 MIN_SECRET_LENGTH: Final = 32
 
 

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("status", "Show versions, watermarks, freshness and failing checks."),
     "app": ("app", "Register an app and make its write key."),
     "rules": ("rules", "Check the rule files of this home."),
+    "whatif": ("whatif", "Decide again under other rules and show what would change."),
     "link": ("link", "Make a click or impression link of an app, signed if you like."),
     "settings": ("show_settings", "List every setting with its value and meaning."),
 }
