@@ -1,8 +1,7 @@
 """Decisions of a scenario beside the current ones, with money: the `whatif_*` tables of the scenario.
 
-Revenue is what the current tables hold, on both sides, so a difference is one of credit, never of data. A day counts as
-in `campaign_daily`: D7 is days 0 to 7 in UTC dates, known once day 7 is over in the data of the app. Every table has a
-total order, and nothing but the inputs of the scenario is written, so the same inputs give the same bytes.
+Revenue is what the current tables hold, on both sides, so a difference is one of credit, never of data. Every table
+has a total order, and nothing but the inputs of the scenario is written, so the same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import duckdb
 
+from decisions.earnings import EARNINGS
 from decisions.scenario import COMPARED, Scenario
 from lakehouse.engine import connect, create_view
 from lakehouse.lake import Lake
@@ -34,25 +34,6 @@ _PREPARE: Final = f"""
     create temp table known as
         select app_id, install_id, min(install_date) as install_date, min(install_at) as install_at
         from (from before union all by name from after) group by app_id, install_id;
-    create temp table earned as
-        select known.app_id, known.install_id,
-            sum(case when date_diff('day', install_date, event_date) <= 7 then revenue_usd else 0 end) as d7,
-            sum(case when date_diff('day', install_date, event_date) <= 30 then revenue_usd else 0 end) as d30,
-            sum(revenue_usd) as total
-        from silver.int_revenue_events as revenue
-        join known on revenue.app_id = known.app_id and revenue.install_id = known.install_id
-        where event_at >= install_at
-        group by known.app_id, known.install_id;
-    create temp table money as
-        select app_id, install_id,
-            cast(case when mature_day >= 7 then coalesce(d7, 0) end as decimal(18, 6)) as revenue_d7_usd,
-            cast(case when mature_day >= 30 then coalesce(d30, 0) end as decimal(18, 6)) as revenue_d30_usd,
-            cast(coalesce(total, 0) as decimal(18, 6)) as revenue_usd
-        from (
-            select known.*, coalesce(date_diff('day', install_date, watermark_date) - 1, -1) as mature_day
-            from known left join silver.int_watermarks as watermark on known.app_id = watermark.app_id
-        )
-        left join earned using (app_id, install_id);
 """
 
 # A campaign is told by partner and campaign_id; `absent` stands for an install that the other side does not have.
@@ -204,6 +185,7 @@ def compare(settings: Settings, lake: Lake, scenario: Scenario) -> None:
     try:
         _make_views(connection, lake, scenario)
         connection.execute(_PREPARE)
+        connection.execute(EARNINGS)
         connection.execute(_INSTALLS)
         for table, (description, query) in _QUERIES.items():
             own.overwrite(table, connection.sql(query).to_arrow_table(), description=description)

@@ -27,6 +27,8 @@ from lakehouse.runs import Run, code_version, finished_runs
 from lakehouse.settings import Settings
 
 STATE: Final = "meta/_scenario"
+# The scenario that the grid of windows is made from; not a name for others.
+RESERVED: Final = "sensitivity"
 # Tables of the current state that a comparison reads.
 COMPARED: Final = (
     "gold/attributed_installs",
@@ -97,10 +99,8 @@ def prepare(settings: Settings, lake: Lake, rules: Path | None = None, as_of: st
     overlays = [settings.rules_dir] + ([rules] if rules is not None else [])
     replaced = tuple(sorted(overlay_files(rules))) if rules is not None else ()
     _require_rules(settings, overlays, replaced)
-    with writing(settings):  # no run is half done while the versions are read
-        runs = finished_runs(lake)
-        snapshot = lake.pin(("bronze", "silver", "gold", "rules", "ml"))
-    last = _current(settings, runs, snapshot)
+    runs, snapshot = current(settings, lake)
+    last = runs[0]
     bronze = _bronze_as_of(lake, runs, as_of) if as_of else dict(last.snapshot)
     for table in bronze_schemas():
         if table in snapshot:
@@ -118,6 +118,15 @@ def prepare(settings: Settings, lake: Lake, rules: Path | None = None, as_of: st
     shutil.rmtree(kept, ignore_errors=True)
     rules_dir.replace(kept)
     return Scenario(kept.name, inputs, snapshot, kept)
+
+
+def current(settings: Settings, lake: Lake) -> tuple[list[Run], dict[str, int]]:
+    """Finished runs, the newest first, and the version of every table; ScenarioError if they do not belong together."""
+    with writing(settings):  # no run is half done while the versions are read
+        runs = finished_runs(lake)
+        snapshot = lake.pin(("bronze", "silver", "gold", "rules", "ml"))
+    _require_current(settings, runs, snapshot)
+    return runs, snapshot
 
 
 def is_built(lake: Lake, scenario: Scenario) -> bool:
@@ -148,8 +157,8 @@ def _require_rules(settings: Settings, overlays: list[Path], replaced: tuple[str
         raise ScenarioError(f"{useless[0]}.csv decides about no install; leave it out of the scenario.")
 
 
-def _current(settings: Settings, runs: list[Run], snapshot: Mapping[str, int]) -> Run:
-    """The run that made what is current, if the models and rules of now made it."""
+def _require_current(settings: Settings, runs: list[Run], snapshot: Mapping[str, int]) -> None:
+    """ScenarioError unless models and rules as they are now made what is current."""
     missing = [table for table in COMPARED if table not in snapshot]
     if not runs or missing:
         what = f"{missing[0]} does not exist" if missing else "no run has finished"
@@ -159,7 +168,6 @@ def _current(settings: Settings, runs: list[Run], snapshot: Mapping[str, int]) -
             "Models, rules or apps changed since the last run, so differences would not be the scenario's alone: "
             "`unmogrowp run` first."
         )
-    return runs[0]
 
 
 def _bronze_as_of(lake: Lake, runs: list[Run], as_of: str) -> dict[str, int]:

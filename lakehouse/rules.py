@@ -78,7 +78,7 @@ def check_rules(dbt_project: Path, *overlays: Path) -> list[Fault]:
     for name in own:
         tables[name] = own[name] if files[name] == seeds[name] else _read(files[name], own[name].header, faults)
     known = {name: {row[table.header[0]] for row in table.rows} for name, table in own.items() if table.header}
-    hours = _lookback_hours(dbt_project)
+    hours = lookback_hours(dbt_project)
     for name, table in tables.items():
         if table.is_readable:
             faults += _check_table(SHAPES[name], table, own[name], known, hours)
@@ -313,8 +313,11 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _lookback_hours(dbt_project: Path) -> int | None:
-    """Read by hand, as the base install has no YAML."""
+def lookback_hours(dbt_project: Path) -> int | None:
+    """Hours before an install for which touches are gathered; None if the project does not say.
+
+    Read by hand, as the base install has no YAML.
+    """
     text = (dbt_project / "dbt_project.yml").read_text(encoding="utf-8")
     found = re.search(r"^\s*attribution_lookback_days:\s*(\d+)", text, flags=re.MULTILINE)
     return int(found[1]) * 24 if found else None

@@ -30,12 +30,14 @@ def command(rules: Path | None, as_of: str, name: str, top: int, as_json: bool) 
     """
     from decisions.comparison import read
     from decisions.report import lines
-    from decisions.scenario import ScenarioError, prepare
+    from decisions.scenario import RESERVED, ScenarioError, prepare
     from lakehouse.lake import Lake
     from orchestration.scenarios import build
 
     if rules is None and not as_of:
         raise click.UsageError("Say what is different: --rules FILE_OR_DIR, --as-of RUN_OR_TIME, or both.")
+    if name == RESERVED:
+        raise click.UsageError(f"{name!r} is no name for a scenario of yours: it is that of `unmogrowp sensitivity`.")
     settings = load_settings()
     lake = Lake(settings.lake, settings.storage_options)
     steps = Steps()
