@@ -39,7 +39,7 @@ COMPARED: Final = (
 )
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Seeds that no decision reads: replacing one would change nothing that a scenario shows.
-_NOT_RULES: Final = ("fx_rates", "rule_risk_bands")
+_NOT_RULES: Final = ("fx_rates", "rule_mmp_differences", "rule_mmp_partners", "rule_risk_bands")
 _SCHEMA: Final = pa.schema([("content_id", pa.string()), ("state", pa.string()), ("inputs", pa.string())])
 
 

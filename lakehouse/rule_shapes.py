@@ -147,6 +147,22 @@ SHAPES: Final[dict[str, Shape]] = {
             ascending=(("min_probability", "max_probability"),),
         ),
         Shape(
+            "rule_mmp_partners",
+            (
+                Column("vendor", Kind.LOWER),
+                Column("vendor_partner", Kind.LOWER),
+                Column("partner", Kind.LOWER),
+                Column("is_self_reporting", Kind.BOOLEAN),
+            ),
+            key=("vendor", "vendor_partner"),
+        ),
+        Shape(
+            "rule_mmp_differences",
+            (Column("difference_class"), Column("sort_order", Kind.INTEGER, least=_ONE), Column("meaning")),
+            key=("difference_class",),
+            is_closed=True,
+        ),
+        Shape(
             "fx_rates",
             (Column("currency"), _FROM, Column("usd_per_unit", Kind.NUMBER, least=_ZERO)),
             key=("currency",),

@@ -12,3 +12,6 @@
 {% macro cohort_installs() %}select * from attributed_installs{% endmacro %}
 {% macro cohort_grid(installs, last_day) %}select * from {{ installs }}{% endmacro %}
 {% macro content_hash(column) %}md5(string_agg({{ column }}, ';' order by {{ column }})){% endmacro %}
+{% macro add_seconds(instant, seconds) %}({{ instant }} + to_seconds({{ seconds }})){% endmacro %}
+{% macro json_text(column, member) %}json_extract_string({{ column }}, '$.{{ member }}'){% endmacro %}
+{% macro name_key(text) %}lower({{ text }}){% endmacro %}
