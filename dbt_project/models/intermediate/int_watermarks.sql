@@ -6,5 +6,5 @@ select
     cast(max(least(event_at, received_at)) as date) as watermark_date
 from {{ ref('stg_app_events') }}
 -- What a vendor says has happened does not make the app's own data more complete.
-where environment != 'claims'
+where coalesce(environment, 'production') != 'claims'
 group by app_id

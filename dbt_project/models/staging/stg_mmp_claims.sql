@@ -48,7 +48,12 @@ measured as (
         case
             when vendor_event = 'install' then coalesce(install_local, event_local)
             else coalesce(event_local, install_local)
-        end as opened_local
+        end as opened_local,
+        -- A report that was imported as installs and again as claims says one thing.
+        row_number() over (
+            partition by app_id, install_id, event_at
+            order by case when environment = 'claims' then 0 else 1 end, record_id
+        ) as import_number
     from reported
 )
 
@@ -80,4 +85,4 @@ select
     vendor_lookback,
     vendor_candidate_count
 from measured
-where opened_local is not null
+where opened_local is not null and import_number = 1
