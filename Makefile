@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 SECTION ?= all
-PACKAGES := assets ingestion lakehouse models_ml orchestration quality serving simulator
+PACKAGES := assets decisions ingestion lakehouse models_ml orchestration quality serving simulator
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo dev test test-all check format lock bench clean

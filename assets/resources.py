@@ -13,6 +13,7 @@ from lakehouse.engine import connect
 from lakehouse.home import writing
 from lakehouse.lake import Lake
 from lakehouse.pins import Pin, pin, repin
+from lakehouse.rules import RuleError, require_rules
 from lakehouse.settings import Settings, load_settings
 
 
@@ -31,6 +32,14 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def lake(self) -> Lake:
         settings = self.settings()
         return Lake(settings.lake, settings.storage_options)
+
+    def require_rules(self) -> None:
+        """A failure with a sentence for each fault if the rule files of this home are wrong."""
+        settings = self.settings()
+        try:
+            require_rules(settings.dbt_project, settings.rules_dir)
+        except RuleError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
 
     def pin(self, run_id: str, *, full_refresh: bool = False) -> Pin:
         """The world this run sees."""

@@ -35,6 +35,7 @@ def build_transform(project: DbtProject) -> list[dg.AssetsDefinition]:
     def silver_and_gold(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: HomeResource) -> Iterator[Any]:
         """Build the dates of the plan, and note the run as finished once all of them are in place."""
         with home.writing():
+            home.require_rules()
             pin = home.pin(context.run_id)
             if pin.plan.is_empty:
                 yield from _unchanged(context, home.lake())

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ingestion.import_report import ImportResult
-from ingestion.mapping import MappingError, MappingFile, check_zone, field_columns, load_mapping
+from ingestion.mapping import MappingError, MappingFile, as_claims, check_zone, field_columns, load_mapping
 from ingestion.reasons import Reject, Rejected, reject
 from ingestion.row_keys import Occurrences, repeated_keys
 from ingestion.row_records import RowRecord, RowRecords
@@ -35,12 +35,14 @@ class ImportOptions:
 
     `app_id` takes the place of the app of the mapping or of its column, `zone` (IANA) that of the zone of its times.
     With `is_one_export` the parts of the file (each begins with a header line) are parts of one export, so equal rows
-    of different parts are rows of their own, and not the same rows exported twice.
+    of different parts are rows of their own, and not the same rows exported twice. With `as_claims` the installs of
+    the file are kept as what a vendor says, to be compared; they count nowhere, and other rows are skipped.
     """
 
     app_id: str = ""
     zone: str = ""
     is_one_export: bool = False
+    as_claims: bool = False
 
 
 @dataclass(slots=True)
@@ -236,6 +238,8 @@ def _with_raws(chunk: Chunk) -> Chunk:
 
 def _declared(name: str, options: ImportOptions) -> MappingFile:
     mapping = load_mapping(name)
+    if options.as_claims:
+        mapping = as_claims(mapping)
     if options.zone:
         try:
             check_zone(options.zone)

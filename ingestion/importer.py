@@ -56,6 +56,10 @@ def import_file(
     result = ImportResult(path.name, mapping, dry_run)
     options = options or ImportOptions()
     try:
+        if mapping == NATIVE and options.as_claims:
+            raise MappingError(
+                "records that are imported as they are say themselves what they are; leave --claims out."
+            )
         if mapping == NATIVE:
             source: NativeFile | MappedFile = NativeFile(settings, path)
         else:

@@ -19,6 +19,7 @@ import msgspec
 
 from lakehouse.contract import FIELDS, RECORD_TYPES, Kind, sender_fields
 
+CLAIMS: Final = "claims"  # the environment of records that only claim
 NATIVE: Final = "native"
 SHIPPED: Final = Path(__file__).with_name("mappings")
 _KINDS: Final = {f.name: f.kind for f in FIELDS}
@@ -94,13 +95,14 @@ class RecordId(msgspec.Struct, forbid_unknown_fields=True):
 class RecordRule(msgspec.Struct, forbid_unknown_fields=True):
     """One kind of record that a row may become. A row is the first whose `when` holds, and every `also` beside it.
 
-    `leave_out` are fields that the mapping gives to all records and that do not hold for this kind. `properties` are
-    the columns kept there; default: all that no field took.
+    Rows of a kind that is `skip` make no record. `leave_out` are fields that the mapping gives to all records and that
+    do not hold for this kind. `properties` are the columns kept there; default: all that no field took.
     """
 
     record_type: str
     report: str = ""
     also: bool = False
+    skip: bool = False
     leave_out: tuple[str, ...] = ()
     properties: tuple[str, ...] | None = None
     when: tuple[Condition, ...] = ()
@@ -197,6 +199,25 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
             for part in (self.fields, self.constants, self.times, self.amounts)
         )
         return fields, constants, times, amounts
+
+
+def as_claims(mapping: MappingFile) -> MappingFile:
+    """The mapping that keeps what a vendor says of installs as claims: compared with ours, counted nowhere.
+
+    Only installs become records; their ids are others than those of the same rows imported as installs.
+    """
+    installs = [rule for rule in mapping.rules() if rule.record_type == "install"]
+    if not installs or not all(rule.record_id.key for rule in installs):
+        raise MappingError("claims are made of installs whose record_id has a key; the mapping makes none.")
+    rules = []
+    for rule in mapping.records or mapping.rules():
+        if rule.record_type == "install":
+            claimed = msgspec.structs.replace(rule.record_id, key=("environment", *rule.record_id.key))
+            constants = rule.constants | {"environment": CLAIMS}
+            rules.append(msgspec.structs.replace(rule, constants=constants, record_id=claimed))
+        elif not rule.also:
+            rules.append(msgspec.structs.replace(rule, skip=True))
+    return msgspec.structs.replace(mapping, records=tuple(rules), record_type="")
 
 
 def field_columns(rule: str | tuple[str, ...] | FieldRule) -> tuple[str, ...]:

@@ -145,7 +145,9 @@ class RowRecords:
             return columns, self._kinds
         self._connection.register("chunk", table)
         mains = [(n, rule) for n, rule in enumerate(self.rules) if not rule.also]
-        cases = " ".join(f"when {sql.holds(columns, rule.when)} then {n}" for n, rule in mains)
+        cases = " ".join(
+            f"when {sql.holds(columns, rule.when)} then {_SKIPPED if rule.skip else n}" for n, rule in mains
+        )
         kind = f"case when not ({sql.holds(columns, self._mapping.only)}) then {_SKIPPED} {cases} else {_UNMATCHED} end"
         also = [f"{sql.holds(columns, rule.when)} as also_{n}" for n, rule in enumerate(self.rules) if rule.also]
         shown = ", ".join([f"({kind})::integer as kind", *also])

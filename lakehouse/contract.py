@@ -114,7 +114,8 @@ _T, _I, _D, _C, _E = Kind.TEXT, Kind.ID, Kind.DEVICE_ID, Kind.CODE, Kind.ENUM
 _S = Origin.SERVER
 
 PLATFORMS: Final = ("ios", "android", "web", "other")
-ENVIRONMENTS: Final = ("production", "sandbox")
+# `claims`: what another measurement says happened, kept to be compared and counted nowhere.
+ENVIRONMENTS: Final = ("production", "sandbox", "claims")
 SOURCES: Final = ("sdk", "s2s", "segment", "link", "partner", "import")
 
 FIELDS: Final[tuple[Field, ...]] = (
@@ -123,7 +124,12 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("record_id", _I, "Sender's id of the record; (app_id, record_id) is counted once", required=_ALL),
     Field("record_type", _E, "Which kind of record this is", required=_ALL, choices=RECORD_TYPES),
     Field("platform", _E, "Platform of the device", choices=PLATFORMS),
-    Field("environment", _E, "Sandbox traffic is kept apart; production when absent", choices=ENVIRONMENTS),
+    Field(
+        "environment",
+        _E,
+        "Sandbox traffic and claims of others are kept apart; production when absent",
+        choices=ENVIRONMENTS,
+    ),
     Field("event_at", Kind.INSTANT, "When it happened, by the sender's clock; received_at when absent"),
     Field("sent_at", Kind.INSTANT, "When the sender sent it, by the sender's clock; shows clock skew"),
     Field("received_at", Kind.INSTANT, "When the endpoint had the record, our clock", origin=_S),

@@ -1,11 +1,13 @@
 """The dbt-duckdb plugin: what dbt sees of the lake, and how a model becomes a Delta table.
 
 On connecting it makes, once and before any model runs, the views `bronze|silver|gold|rules|ml.<table>` over the pinned
-versions, `bronze_new.<table>` over the files that arrived since the consumed versions of the plan, and `config.apps`.
+versions, `bronze_new.<table>` over the files that arrived since the consumed versions of the plan, `config.apps`, and
+`config.rule_files`: which file each seed is read from.
 Its `store` streams a query into a Delta table; the SQL side is `dbt_project/macros/materializations/`. Which dates a
 run builds is decided in `lakehouse.plan`, not here.
 
-Variables: `UNMOGROWP_SNAPSHOT` {table: version} (newest versions when absent), `UNMOGROWP_PLAN`, `UNMOGROWP_RUN_ID`.
+Variables: `UNMOGROWP_SNAPSHOT` {table: version} (newest versions when absent), `UNMOGROWP_PLAN`, `UNMOGROWP_RUN_ID`;
+with `UNMOGROWP_SCENARIO` (a name) everything is written beside the current tables, which are read as they are pinned.
 """
 
 from __future__ import annotations
@@ -25,12 +27,11 @@ from dbt_common.exceptions import DbtRuntimeError
 from lakehouse.apps import load_apps
 from lakehouse.contract import bronze_schemas
 from lakehouse.engine import create_view, create_views, select_files
-from lakehouse.fraud_rules import FraudRuleError
-from lakehouse.fraud_rules import check as check_fraud_rules
 from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.plan import create_new_views, new_files
 from lakehouse.predictions import PREDICTION_SCHEMAS
 from lakehouse.processes import die_with_parent
+from lakehouse.rules import check_rules, rule_files, seed_files
 from lakehouse.settings import SettingError, Settings, load_settings
 
 _LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml")
@@ -46,15 +47,16 @@ class Plugin(BasePlugin):  # type: ignore[misc]
     """One instance per dbt process; `store` is called from several threads at once."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Read settings and fraud rules; a wrong one stops dbt with its sentence."""
+        """Read the settings; a wrong one stops dbt with its sentence."""
         if os.environ.get("DAGSTER_DBT_CLI") == "true":
             die_with_parent()  # a killed run must not go on writing while the next one starts
         try:
             self._settings = dbt_settings(dict(os.environ), Path.cwd())
-            check_fraud_rules(self._settings.dbt_project / "seeds")
-        except (SettingError, FraudRuleError) as error:
+        except SettingError as error:
             raise DbtRuntimeError(str(error)) from None
         self._lake = Lake(self._settings.lake, self._settings.storage_options)
+        scenario = os.environ.get("UNMOGROWP_SCENARIO")
+        self._target = self._lake.scenario(scenario) if scenario else self._lake
         self._snapshot: dict[str, int] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -83,6 +85,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             self._snapshot = create_views(conn, self._lake, snapshot=pinned, layers=_LAYERS)
             create_empty_views(conn, self._snapshot)
             create_apps_table(conn, self._settings)
+            create_rule_files_table(conn, self._settings)
             self._create_new_views(conn)
         except (UnsupportedTableError, SettingError) as error:
             raise DbtRuntimeError(str(error)) from error
@@ -107,7 +110,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             self.configure_cursor(cursor)
             checked = CheckedStream(cursor.sql(order["sql"]).to_arrow_reader(_BATCH_ROWS), table, order["not_null"])
             try:
-                order["version"] = self._lake.overwrite(
+                order["version"] = self._target.overwrite(
                     table,
                     checked.reader,
                     replace_where=order["replace_where"],
@@ -118,7 +121,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             except Exception as error:
                 raise checked.breach or error from None
             order["rows"] = checked.rows
-            create_view(cursor, self._lake, table, order["version"])
+            create_view(cursor, self._target, table, order["version"])
         except (duckdb.Error, ContractBreachError, SchemaChangeError, UnsupportedTableError) as error:
             raise DbtRuntimeError(f"{table}: {error}") from error
         finally:
@@ -190,3 +193,20 @@ def create_apps_table(conn: duckdb.DuckDBPyConnection, settings: Settings) -> No
             "insert into config.apps values (?, ?, ?, ?, ?)",
             [app.app_id, app.platform, app.time_zone, app.currency, app.implied_installs],
         )
+
+
+def create_rule_files_table(conn: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """`config.rule_files`: for every seed the home's file that replaces it (or null), and what is wrong with the rules.
+
+    A wrong file stops its seed, so it also stops a build that was started by hand; a file that replaces no seed stops
+    all of them, as nobody would notice that it is not read.
+    """
+    conn.execute("create schema if not exists config")
+    conn.execute("create or replace table config.rule_files (name varchar, path varchar, problem varchar)")
+    seeds = seed_files(settings.dbt_project)
+    faults = check_rules(settings.dbt_project, settings.rules_dir)
+    astray = [fault for fault in faults if fault.file.removesuffix(".csv") not in seeds]
+    for name, file in rule_files(settings.dbt_project, settings.rules_dir).items():
+        wrong = [fault.sentence for fault in faults if fault.file == file.name or fault in astray]
+        path = None if file == seeds[name] else str(file)
+        conn.execute("insert into config.rule_files values (?, ?, ?)", [name, path, " ".join(wrong) or None])

@@ -79,11 +79,13 @@ def create_views(
     return pinned
 
 
-def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str, version: int | None = None) -> None:
-    """Make or replace the view `layer.name` over the files of one version."""
+def create_view(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, table: str, version: int | None = None, *, schema: str = ""
+) -> None:
+    """Make or replace the view `layer.name` (or `schema.name`) over the files of one version."""
     layer, _, name = table.partition("/")
     sql = select_files(lake.schema(table, version), lake.files(table, version))
-    connection.execute(f'create or replace view {layer}."{name}" as {sql}')
+    connection.execute(f'create or replace view {schema or layer}."{name}" as {sql}')
 
 
 def select_files(schema: pa.Schema, files: Sequence[str]) -> str:

@@ -48,24 +48,20 @@ _BOUNDED: Final = {"duplicate_click_s": 86_400, "receipt_days": 7, "site_window_
 Row = Mapping[str, str]
 
 
-class FraudRuleError(ValueError):
-    """The fraud rules of a folder cannot be used; the message says what to change, one sentence a line."""
-
-
-def check(folder: Path) -> None:
-    """Raise FraudRuleError if the rules in `folder` have faults."""
-    if found := faults(folder):
-        raise FraudRuleError("\n".join(found))
-
-
 def faults(folder: Path) -> list[str]:
     """What is wrong with the fraud rules, conditions and thresholds in `folder`; empty if nothing is.
 
     The file of the flags is asked for their names. A folder without a file of rules has no rules and no faults.
     """
-    rules, conditions = _rows(folder / RULES), _rows(folder / CONDITIONS)
-    flags = {row["flag_code"] for row in _rows(folder / FLAGS)}
-    found = list(_threshold_faults(_rows(folder / THRESHOLDS)))
+    return faults_of(*(_rows(folder / name) for name in (RULES, CONDITIONS, FLAGS, THRESHOLDS)))
+
+
+def faults_of(
+    rules: Sequence[Row], conditions: Sequence[Row], flag_rows: Sequence[Row], thresholds: Sequence[Row]
+) -> list[str]:
+    """The same of rows that were read already, as text by column."""
+    flags = {row["flag_code"] for row in flag_rows}
+    found = list(_threshold_faults(thresholds))
     seen: set[str] = set()
     for rule in rules:
         own = [c for c in conditions if c["rule_id"] == rule["rule_id"]]

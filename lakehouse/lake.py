@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -159,6 +160,22 @@ class Lake:
         """Commit infos of versions `after` < v <= `until`, oldest first; fewer if the log no longer reaches back."""
         entries = self.open(table, until).history(until - after) if until > after else []
         return sorted((e for e in entries if after < int(e["version"]) <= until), key=lambda e: int(e["version"]))
+
+    def version_at(self, table: str, instant: datetime) -> int:
+        """Newest version committed until an instant; 0, in which a table is made empty, if it is younger.
+
+        FileNotFoundError if the log no longer reaches back to the instant.
+        """
+        commits = self.open(table).history()
+        until = instant.timestamp() * 1000
+        known = [int(entry["version"]) for entry in commits if int(entry["timestamp"]) <= until]
+        if not known and all(int(entry["version"]) > 0 for entry in commits):
+            raise FileNotFoundError(f"the log of {table} no longer reaches back to {instant.isoformat()}")
+        return max(known, default=0)
+
+    def scenario(self, name: str) -> Lake:
+        """The tables of a scenario: a lake of its own below this one, which no layer of this one contains."""
+        return Lake(f"{self.root}/scenarios/{name}", self.storage_options)
 
     def create(
         self, table: str, schema: pa.Schema, partition_by: Sequence[str] = (), description: str | None = None

@@ -67,7 +67,7 @@ class Plan:
 
 def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, full_refresh: bool = False) -> Plan:
     """The plan that brings silver and gold up to the bronze versions of `snapshot`."""
-    code = code_version(settings.dbt_project, load_apps(settings))
+    code = code_version(settings.dbt_project, load_apps(settings), settings.rules_dir)
     last = last_run(lake)
     if (reason := _why_full(lake, last, code, full_refresh)) is not None or last is None:
         return Plan("full", reason or "first run", code)

@@ -344,12 +344,14 @@ def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
     rows = connection.execute(
         """
         with before as (
-            select app_id, max(least(event_at, received_at)) as watermark from silver.stg_app_events group by app_id
+            select app_id, max(least(event_at, received_at)) as watermark from silver.stg_app_events
+            where environment is distinct from 'claims' group by app_id
         ),
         kept as (
             -- A copy with another time replaces the known row, which may take the watermark back.
             select s.app_id, max(least(s.event_at, s.received_at)) as watermark
             from silver.stg_app_events s anti join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
+            where s.environment is distinct from 'claims'
             group by s.app_id
         ),
         arrived as (

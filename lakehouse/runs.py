@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from lakehouse.apps import ROUTING_FIELDS, AppRegistry
 from lakehouse.lake import Lake
+from lakehouse.rules import rule_files, seed_files
 
 TABLE: Final = "meta/_runs"
 _WRITER: Final = "runs"
@@ -51,13 +52,15 @@ class Run:
 
 def last_run(lake: Lake) -> Run | None:
     """The newest finished run, None before the first."""
+    return next(iter(finished_runs(lake, most=1)), None)
+
+
+def finished_runs(lake: Lake, most: int | None = None) -> list[Run]:
+    """Finished runs, the newest first; at most `most` of them."""
     if not lake.exists(TABLE):
-        return None
-    rows = lake.open(TABLE).to_pyarrow_table().sort_by([("sequence", "descending")]).slice(0, 1).to_pylist()
-    if not rows:
-        return None
-    row = rows[0]
-    return Run(**(row | {"snapshot": json.loads(row["snapshot"]), "plan": json.loads(row["plan"])}))
+        return []
+    rows = lake.open(TABLE).to_pyarrow_table().sort_by([("sequence", "descending")]).slice(0, most).to_pylist()
+    return [Run(**(row | {"snapshot": json.loads(row["snapshot"]), "plan": json.loads(row["plan"])})) for row in rows]
 
 
 def record_run(
@@ -100,16 +103,23 @@ def record_run(
     return run
 
 
-def code_version(dbt_project: Path, apps: AppRegistry) -> str:
-    """Hash of everything besides bronze that silver and gold are a function of: SQL, macros, seeds and apps."""
+def code_version(dbt_project: Path, apps: AppRegistry, rules: Path | None = None) -> str:
+    """Hash of everything besides bronze that silver and gold are a function of: SQL, macros, seeds and apps.
+
+    `rules` is the home's folder of rule files: a file there counts in the place of the seed it replaces.
+    """
     digest = hashlib.sha256()
     files = [dbt_project / "dbt_project.yml"]
     for folder in ("models", "macros", "seeds"):
         files += [p for p in (dbt_project / folder).rglob("*") if p.suffix in {".sql", ".csv"}]
+    in_force = {seed: seed for seed in files}
+    if rules is not None:
+        replaced = rule_files(dbt_project, rules)
+        in_force |= {seed: replaced[name] for name, seed in seed_files(dbt_project).items()}
     for file in sorted(files):
         digest.update(str(file.relative_to(dbt_project)).encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(hashlib.sha256(in_force[file].read_bytes()).digest())
     for app_id, app in sorted(apps.apps.items()):
-        rules = app.model_dump(exclude={"write_keys", *ROUTING_FIELDS})
-        digest.update(json.dumps([app_id, rules], sort_keys=True).encode())
+        known = app.model_dump(exclude={"write_keys", *ROUTING_FIELDS})
+        digest.update(json.dumps([app_id, known], sort_keys=True).encode())
     return digest.hexdigest()[:16]

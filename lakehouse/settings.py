@@ -20,7 +20,9 @@ PREFIX: Final = "UNMOGROWP_"
 SETTINGS_FILE: Final = "unmogrowp.toml"
 SECRETS_FILE: Final = "secrets.toml"
 # Set by us for child processes (dbt); not settings a person gives.
-INTERNAL_VARIABLES: Final = frozenset({"UNMOGROWP_SNAPSHOT", "UNMOGROWP_PLAN", "UNMOGROWP_RUN_ID"})
+INTERNAL_VARIABLES: Final = frozenset(
+    {"UNMOGROWP_SNAPSHOT", "UNMOGROWP_PLAN", "UNMOGROWP_RUN_ID", "UNMOGROWP_SCENARIO"}
+)
 MIN_SECRET_LENGTH: Final = 32
 
 
@@ -120,6 +122,10 @@ class Settings(BaseModel):
         default=Path(__file__).resolve().parent.parent / "dbt_project",
         description="Folder of the dbt project",
     )
+    rules: Path | None = Field(
+        default=None,
+        description="Folder of rule files that replace those of the project by name; empty means <home>/rules",
+    )
     root_seed: int = Field(default=20_260_101, ge=0, description="Seed every model seed is derived from")
 
     salt: SecretStr | None = Field(default=None, description="Key of the address hash, at least 32 characters")
@@ -159,6 +165,11 @@ class Settings(BaseModel):
     @property
     def spool_dir(self) -> Path:
         return self.home / "spool"
+
+    @property
+    def rules_dir(self) -> Path:
+        """Rule files of this home; need not exist."""
+        return self.rules or self.home / "rules"
 
     @property
     def mlflow_uri(self) -> str:

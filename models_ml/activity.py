@@ -80,7 +80,7 @@ from silver.stg_app_events as e
 left join silver.int_revenue_events as r on e.app_id = r.app_id and e.record_id = r.record_id
 inner join ml_installs as i on e.app_id = i.app_id and coalesce(r.install_id, e.install_id) = i.install_id
 where e.record_type in ('install', 'session', 'event', 'ad_revenue')
-    and coalesce(e.environment, 'production') <> 'sandbox'
+    and coalesce(e.environment, 'production') = 'production'
 """
 
 # An install is known with its own record, an implied one with the record that made it the first.
@@ -101,6 +101,7 @@ group by all
 _WATERMARKS: Final = """
 select app_id, max(least(epoch_us(event_at), epoch_us(received_at)))
 from silver.stg_app_events
+where environment is distinct from 'claims'
 group by app_id
 order by app_id
 """

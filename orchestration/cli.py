@@ -26,6 +26,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "query": ("query", "Query the published marts."),
     "status": ("status", "Show versions, watermarks, freshness and failing checks."),
     "app": ("app", "Register an app and make its write key."),
+    "rules": ("rules", "Check the rule files of this home."),
+    "whatif": ("whatif", "Decide again under other rules and show what would change."),
+    "explain": ("explain", "Tell why an install is credited as it is."),
+    "sensitivity": ("sensitivity", "Show decisions under many windows at once."),
     "link": ("link", "Make a click or impression link of an app, signed if you like."),
     "settings": ("show_settings", "List every setting with its value and meaning."),
 }

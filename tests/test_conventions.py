@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("assets", "ingestion", "lakehouse", "models_ml", "orchestration", "quality", "serving", "simulator")
+PACKAGES = (
+    "assets", "decisions", "ingestion", "lakehouse", "models_ml", "orchestration", "quality", "serving", "simulator",
+)  # fmt: skip
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
 MAX_LINES = 400
 MAX_README_LINES = 40

@@ -33,3 +33,6 @@
 {% macro fraud_rules(action, statuses=(), touch='', conversion='', match='', flag_codes='', at='', on='') %}{{ return([{'rule_id': 'r', 'sql': (touch or 'touch') ~ ".touch_id = flags.flag_codes"}]) }}{% endmacro %}
 {% macro fraud_flags_of_candidates() %}select * from int_candidate_flags{% endmacro %}
 {% macro fraud_flags_of_conversions() %}select * from int_conversion_flags{% endmacro %}
+{% macro add_seconds(instant, seconds) %}({{ instant }} + to_seconds({{ seconds }})){% endmacro %}
+{% macro json_text(column, member) %}json_extract_string({{ column }}, '$.{{ member }}'){% endmacro %}
+{% macro name_key(text) %}lower({{ text }}){% endmacro %}

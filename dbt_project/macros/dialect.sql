@@ -31,6 +31,15 @@
 {% endmacro %}
 {% macro duckdb__add_hours(instant, hours) %}{{ return('(' ~ instant ~ ' + to_hours(' ~ hours ~ '))') }}{% endmacro %}
 
+{# An instant moved by whole seconds. #}
+{% macro add_seconds(instant, seconds) %}
+    {{- return(adapter.dispatch('add_seconds', 'unmogrowp')(instant, seconds)) -}}
+{% endmacro %}
+{% macro default__add_seconds(instant, seconds) %}
+    {{- return('(' ~ instant ~ ' + make_interval(0, 0, 0, 0, 0, 0, ' ~ seconds ~ '))') -}}
+{% endmacro %}
+{% macro duckdb__add_seconds(instant, seconds) %}{{- return('(' ~ instant ~ ' + to_seconds(' ~ seconds ~ '))') -}}{% endmacro %}
+
 {# Whole days from one date to another. #}
 {% macro days_between(since, until) %}
     {{ return(adapter.dispatch('days_between', 'unmogrowp')(since, until)) }}
@@ -52,6 +61,20 @@
         ~ ' * cast(' ~ usd_per_unit ~ ' as decimal(13, 9)) as decimal(18, 6))'
     ) -}}
 {% endmacro %}
+
+{# Text of a top-level member of a JSON object kept as text; null if it is absent or empty. #}
+{% macro json_text(column, member) %}{{ return(adapter.dispatch('json_text', 'unmogrowp')(column, member)) }}{% endmacro %}
+{% macro default__json_text(column, member) %}
+    {{ return("nullif(get_json_object(" ~ column ~ ", '$." ~ member ~ "'), '')") }}
+{% endmacro %}
+{% macro duckdb__json_text(column, member) %}
+    {{ return("nullif(json_extract_string(" ~ column ~ ", '$." ~ member ~ "'), '')") }}
+{% endmacro %}
+
+{# A name without what its spellings differ in: lower case, letters and digits only. #}
+{% macro name_key(text) %}{{ return(adapter.dispatch('name_key', 'unmogrowp')(text)) }}{% endmacro %}
+{% macro default__name_key(text) %}{{ return("regexp_replace(lower(" ~ text ~ "), '[^a-z0-9]', '')") }}{% endmacro %}
+{% macro duckdb__name_key(text) %}{{ return("regexp_replace(lower(" ~ text ~ "), '[^a-z0-9]', '', 'g')") }}{% endmacro %}
 
 {# MD5 of all values of a text column, in the order of the values. #}
 {% macro content_hash(column) %}

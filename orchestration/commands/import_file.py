@@ -24,10 +24,13 @@ from orchestration.progress import Steps
 @click.option(
     "--one-export", is_flag=True, help="Parts of the file are one export: equal rows in them are rows of their own."
 )
+@click.option(
+    "--claims", is_flag=True, help="Keep installs as what the vendor says, to compare with ours; they count nowhere."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be accepted and why not; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    file: Path, mapping: str, app_id: str, time_zone: str, one_export: bool, dry_run: bool, as_json: bool
+    file: Path, mapping: str, app_id: str, time_zone: str, one_export: bool, claims: bool, dry_run: bool, as_json: bool
 ) -> None:
     """Import FILE (CSV, Parquet or NDJSON). Importing it again, or an overlapping file, adds nothing."""
     from ingestion import rates
@@ -37,7 +40,7 @@ def command(
     if mapping == rates.MAPPING:
         _import_rates(file, dry_run=dry_run, as_json=as_json)
         return
-    options = ImportOptions(app_id, time_zone, one_export)
+    options = ImportOptions(app_id, time_zone, one_export, claims)
     with Steps().step(f"Import {file.name}") as step:
         try:
             result = import_file(load_settings(), file, mapping, dry_run=dry_run, options=options, progress=step.note)

@@ -67,7 +67,8 @@ def _watermarks(connection: Any, lake: Lake) -> list[dict[str, Any]]:
     if not lake.exists("silver/stg_app_events"):
         return []
     rows = connection.execute(
-        "select app_id, max(least(event_at, received_at)) from silver.stg_app_events group by app_id order by app_id"
+        "select app_id, max(least(event_at, received_at)) from silver.stg_app_events"
+        " where environment is distinct from 'claims' group by app_id order by app_id"
     ).fetchall()
     return [{"app_id": app_id, "complete_until": watermark} for app_id, watermark in rows]
 

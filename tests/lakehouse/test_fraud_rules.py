@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import shutil
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from lakehouse.fraud_rules import (
     SOURCE_ATTRIBUTES,
     THRESHOLDS,
     TOUCH_ONLY,
-    FraudRuleError,
-    check,
     faults,
 )
 
@@ -44,7 +41,6 @@ def add(folder: Path, file: str, *rows: dict[str, str]) -> None:
 
 def test_the_rules_shipped_have_no_faults(folder: Path) -> None:
     assert faults(folder) == []
-    check(folder)
 
 
 def test_a_folder_without_rules_has_none(tmp_path: Path) -> None:
@@ -94,8 +90,6 @@ def test_a_fault_is_told_in_a_sentence(
     add(folder, RULES, RULE | rule)
     add(folder, CONDITIONS, CONDITION | condition)
     assert any(sentence in fault for fault in faults(folder)), faults(folder)
-    with pytest.raises(FraudRuleError, match=re.escape(sentence)):
-        check(folder)
 
 
 def test_a_group_about_the_source_holds_nothing_else(folder: Path) -> None:

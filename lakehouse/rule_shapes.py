@@ -1,0 +1,278 @@
+"""What every rule file holds: its columns, what tells its rows apart, and what may stand in them. The one place to
+declare a new rule file.
+
+A file may have fewer columns than are declared here; which it must have says the header of the project's own file.
+Checking files against these shapes is in `lakehouse.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from lakehouse import fraud_rules
+
+
+class Kind(StrEnum):
+    """What a cell may be."""
+
+    TEXT = "text"
+    LOWER = "lower"  # text in lower case, as staging writes it
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"  # true or false
+    DATE = "date"  # YYYY-MM-DD
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `refers` is the file whose first column knows the value; `most_lookback` bounds hours by the
+    look-back of the project (`attribution_lookback_days` x 24)."""
+
+    name: str
+    kind: Kind = Kind.TEXT
+    required: bool = True
+    choices: tuple[str, ...] = ()
+    refers: str = ""
+    least: Decimal | None = None
+    most: Decimal | None = None
+    most_lookback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong. `row` counts as a spreadsheet does, 1 is the header; None if it is about the file."""
+
+    file: str
+    row: int | None
+    problem: str
+
+    @property
+    def sentence(self) -> str:
+        place = self.file if self.row is None else f"{self.file}, row {self.row}"
+        return f"{place}: {self.problem}."
+
+
+Row = Mapping[str, str]
+# A check beyond single cells and intervals; gets the rows of all rule files by file name, without the suffix.
+Check = Callable[[Mapping[str, Sequence[Row]]], list[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One rule file `<name>.csv`.
+
+    `key` tells its rows apart; with `valid_from` it may repeat as long as the intervals [valid_from, valid_until) do
+    not overlap. `base` are columns in which `*` makes a row the one for all: those rows may leave no gap in time, and
+    there must be one for each value of the columns of the key that refer to another file. `is_closed`: the SQL knows
+    exactly the keys of the project's file. `ascending` are pairs of columns, the first less than the second.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    base: tuple[str, ...] = ()
+    is_closed: bool = False
+    unique: tuple[str, ...] = ()
+    ascending: tuple[tuple[str, str], ...] = ()
+    check: Check | None = None
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+_FROM: Final = Column("valid_from", Kind.DATE)
+_UNTIL: Final = Column("valid_until", Kind.DATE, required=False)
+_MATCH_CLASSES: Final = ("deterministic", "probabilistic")
+_ONE: Final = Decimal(1)
+_ZERO: Final = Decimal(0)
+
+
+def _texts(names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, required=False) for name in names.split())
+
+
+def _fraud_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    names = ("rule_fraud_rules", "rule_fraud_conditions", "rule_fraud_flags", "rule_fraud_thresholds")
+    sentences = fraud_rules.faults_of(*(tables.get(name, ()) for name in names))
+    return [Fault(fraud_rules.RULES, None, sentence.rstrip(".")) for sentence in sentences]
+
+
+SHAPES: Final[dict[str, Shape]] = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "rule_attribution_windows",
+            (
+                Column("app_id"),
+                Column("partner", Kind.LOWER),
+                Column("platform", Kind.LOWER),
+                Column("conversion_type", choices=("*", "install", "reinstall", "reengagement")),
+                Column("touch_type", refers="rule_touch_types"),
+                Column("match_class", choices=_MATCH_CLASSES),
+                _FROM,
+                _UNTIL,
+                Column("window_hours", Kind.INTEGER, least=_ZERO, most_lookback=True),
+            ),
+            key=("app_id", "partner", "platform", "conversion_type", "touch_type", "match_class"),
+            base=("app_id", "partner", "platform", "conversion_type"),
+        ),
+        Shape(
+            "rule_policies",
+            (
+                Column("app_id"),
+                _FROM,
+                _UNTIL,
+                Column("reinstall_policy", choices=("af_organic_events", "keep_original", "new_after_window")),
+                Column("reattribution_window_days", Kind.INTEGER, least=_ZERO),
+                Column("att_second_install_hours", Kind.INTEGER, least=_ZERO),
+                Column("inactivity_days", Kind.INTEGER, least=_ZERO, most=Decimal(30)),
+                Column("reengagement_window_days", Kind.INTEGER, least=_ZERO),
+                Column("event_attribution", choices=("to_install", "to_latest_reattribution", "double")),
+                Column("rank_order", choices=("tier_time_method", "tier_method_time")),
+            ),
+            key=("app_id",),
+            base=("app_id",),
+        ),
+        Shape(
+            "rule_partners",
+            (Column("app_id"), Column("partner", Kind.LOWER), _FROM, _UNTIL, Column("is_enabled", Kind.BOOLEAN)),
+            key=("app_id", "partner"),
+            base=("app_id", "partner"),
+        ),
+        Shape(
+            "rule_match_methods",
+            (
+                Column("match_method"),
+                Column("match_class", choices=_MATCH_CLASSES),
+                Column("method_strength", Kind.INTEGER, least=_ONE),
+                Column("meaning"),
+            ),
+            key=("match_method",),
+            is_closed=True,
+            unique=("method_strength",),
+        ),
+        Shape(
+            "rule_touch_types",
+            (
+                Column("touch_type"),
+                Column("match_class", choices=_MATCH_CLASSES),
+                Column("tier", Kind.INTEGER, least=_ONE),
+                Column("meaning"),
+            ),
+            key=("touch_type", "match_class"),
+            is_closed=True,
+        ),
+        Shape(
+            "rule_reason_codes",
+            (
+                Column("reason_code"),
+                Column("applies_to", choices=("candidate", "decision")),
+                Column("is_eligible", Kind.BOOLEAN),
+                Column("meaning"),
+            ),
+            key=("reason_code",),
+            is_closed=True,
+        ),
+        Shape(
+            "rule_risk_bands",
+            (
+                Column("risk_band"),
+                Column("min_probability", Kind.NUMBER, least=_ZERO, most=_ONE),
+                Column("max_probability", Kind.NUMBER, least=_ZERO),
+            ),
+            key=("risk_band",),
+            ascending=(("min_probability", "max_probability"),),
+        ),
+        Shape(
+            "rule_mmp_partners",
+            (
+                Column("vendor", Kind.LOWER),
+                Column("vendor_partner", Kind.LOWER),
+                Column("partner", Kind.LOWER),
+                Column("is_self_reporting", Kind.BOOLEAN),
+            ),
+            key=("vendor", "vendor_partner"),
+        ),
+        Shape(
+            "rule_mmp_differences",
+            (Column("difference_class"), Column("sort_order", Kind.INTEGER, least=_ONE), Column("meaning")),
+            key=("difference_class",),
+            is_closed=True,
+        ),
+        Shape(
+            "rule_multi_touch_models",
+            (
+                Column("app_id"),
+                Column("model"),
+                _FROM,
+                _UNTIL,
+                Column("rule"),
+                Column("first_share", Kind.NUMBER, required=False, least=_ZERO, most=_ONE),
+                Column("last_share", Kind.NUMBER, required=False, least=_ZERO, most=_ONE),
+                Column("two_touches", required=False),
+                Column("half_life_hours", Kind.NUMBER, required=False, least=_ZERO),
+                Column("meaning"),
+            ),
+            key=("app_id", "model"),
+        ),
+        Shape(
+            "rule_direct_channels",
+            (Column("app_id"), Column("partner", Kind.LOWER), _FROM, _UNTIL, Column("meaning")),
+            key=("app_id", "partner"),
+        ),
+        # What stands in the cells of fraud rules depends on other cells and files: `lakehouse.fraud_rules` says it all.
+        Shape(
+            "rule_fraud_rules",
+            _texts(
+                "rule_id priority action rule_kind source_type status score reason_code valid_from valid_until version"
+                " description"
+            ),
+            key=("rule_id",),
+            check=_fraud_faults,
+        ),
+        Shape(
+            "rule_fraud_conditions",
+            _texts("rule_id any_group attribute operator compared_with"),
+            key=("rule_id", "any_group", "attribute", "operator", "compared_with"),
+        ),
+        Shape(
+            "rule_fraud_flags",
+            (
+                Column("flag_code"),
+                Column("flag_scope", choices=("touch", "conversion", "site", "candidate")),
+                Column("score", Kind.INTEGER, least=_ZERO, most=Decimal(100)),
+                Column("meaning"),
+            ),
+            key=("flag_code",),
+        ),
+        Shape(
+            "rule_fraud_thresholds",
+            _texts("threshold valid_from threshold_value unit larger_means smaller_means"),
+            key=("threshold", "valid_from"),
+        ),
+        Shape(
+            "rule_fraud_baselines",
+            (Column("app_id"), Column("partner", Kind.LOWER), Column("site_id")),
+            key=("app_id", "partner", "site_id"),
+        ),
+        Shape(
+            "rule_ip_lists",
+            (Column("ip_prefix"), Column("ip_class", Kind.LOWER), Column("list_source", required=False)),
+            key=("ip_prefix", "ip_class"),
+        ),
+        Shape(
+            "rule_integrity_verdicts",
+            (Column("integrity_verdict"), Column("flag_code", refers="rule_fraud_flags"), Column("meaning")),
+            key=("integrity_verdict",),
+        ),
+        Shape(
+            "fx_rates",
+            (Column("currency"), _FROM, Column("usd_per_unit", Kind.NUMBER, least=_ZERO)),
+            key=("currency",),
+        ),
+    )
+}
