@@ -199,7 +199,7 @@ def _object(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _appsflyer_event() -> dict[str, Any]:
-    texts = {name: {"type": "string"} for name in (*appsflyer.NAMES, "eventCurrency", "eventTime")}
+    texts: dict[str, Any] = {name: {"type": "string"} for name in (*appsflyer.NAMES, "eventCurrency", "eventTime")}
     texts |= {name: {"type": "string", "minLength": 1} for name in ("eventName", "appsflyer_id", "customer_user_id")}
     event = texts | {"eventValue": {"type": ["string", "object"]}, "att": {"type": ["string", "integer"]}}
     who = [{"required": ["appsflyer_id"]}, {"required": ["customer_user_id"]}]
