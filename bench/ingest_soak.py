@@ -23,7 +23,7 @@ _BACKLOG_BYTES: Final = 128 * 1024 * 1024
 def run(minutes: int = _MINUTES) -> list[dict[str, Any]]:
     """Rows of the section, in so many minutes and the time it takes to land what is left.
 
-    Needs about 2 GB on the temporary disk for every minute.
+    All that lands stays on the temporary disk until the end.
     """
     samples: list[tuple[float, float]] = []
     over = threading.Event()

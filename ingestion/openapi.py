@@ -199,9 +199,11 @@ def _object(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _appsflyer_event() -> dict[str, Any]:
-    texts = {name: {"type": "string"} for name in (*appsflyer.NAMES, "eventCurrency", "eventTime")}
+    texts: dict[str, Any] = {name: {"type": "string"} for name in (*appsflyer.NAMES, "eventCurrency", "eventTime")}
+    texts |= {name: {"type": "string", "minLength": 1} for name in ("eventName", "appsflyer_id", "customer_user_id")}
     event = texts | {"eventValue": {"type": ["string", "object"]}, "att": {"type": ["string", "integer"]}}
-    return {_JSON: {"schema": {"type": "object", "properties": event, "required": ["eventName"]}}}
+    who = [{"required": ["appsflyer_id"]}, {"required": ["customer_user_id"]}]
+    return {_JSON: {"schema": {"type": "object", "properties": event, "required": ["eventName"], "anyOf": who}}}
 
 
 def _link(summary: str, responses: dict[str, Any], more: tuple[str, ...]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ WITH_INPUT = [
 # Only Apple's devices can send what these take: what is made up is a reject.
 UNSIGNED = ("/v1/skan", "/v1/adattributionkit")
 EXAMPLES = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     database=None,
     derandomize=True,
@@ -49,7 +49,9 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield it
 
 
-def statuses(running: Running, method: str, path: str, mode: str, *, is_ours: bool) -> Counter[int]:
+def statuses(
+    running: Running, method: str, path: str, mode: str, *, is_ours: bool = False, has_key: bool = True
+) -> Counter[int]:
     """Call an operation with requests that fit its description ("positive") or not, and hold the answers against it.
 
     With `is_ours` the requests name a registered app, so that they get further than the first check.
@@ -78,7 +80,8 @@ def statuses(running: Running, method: str, path: str, mode: str, *, is_ours: bo
             for record in case.body if isinstance(case.body, list) else [case.body]:
                 if isinstance(record, dict) and "app_id" in record:
                     record["app_id"] = APP
-        reply = case.call_and_validate(headers={"x-write-key": running.keys["all"]}, checks=conforms)
+        headers = {"x-write-key": running.keys["all"]} if has_key else {}
+        reply = case.call_and_validate(headers=headers, checks=conforms)
         seen[reply.status_code] += 1
 
     call()
@@ -94,11 +97,12 @@ def test_requests_as_described_are_answered_as_described(described: Running, met
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda part: part)
 def test_requests_of_strangers_are_answered_as_described(described: Running, method: str, path: str) -> None:
-    assert statuses(described, method, path, "positive", is_ours=False)
+    seen = statuses(described, method, path, "positive", has_key=False)
+    assert method == "get" or path in UNSIGNED or set(seen) == {401}
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_INPUT, ids=lambda part: part)
 def test_requests_that_are_not_as_described_are_answered_as_described(
     described: Running, method: str, path: str
 ) -> None:
-    assert statuses(described, method, path, "negative", is_ours=False)
+    assert statuses(described, method, path, "negative")
