@@ -91,8 +91,12 @@ _ONE: Final = Decimal(1)
 _ZERO: Final = Decimal(0)
 
 
-def _texts(names: str) -> tuple[Column, ...]:
-    return tuple(Column(name, required=False) for name in names.split())
+def _loose(names: str) -> tuple[Column, ...]:
+    """Columns that may be empty; a name may say its kind after a colon."""
+    return tuple(
+        Column(name, Kind(kind or "text"), required=False)
+        for name, _, kind in (column.partition(":") for column in names.split())
+    )
 
 
 def _fraud_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
@@ -227,23 +231,23 @@ SHAPES: Final[dict[str, Shape]] = {
         # What stands in the cells of fraud rules depends on other cells and files: `lakehouse.fraud_rules` says it all.
         Shape(
             "rule_fraud_rules",
-            _texts(
-                "rule_id priority action rule_kind source_type status score reason_code valid_from valid_until version"
-                " description"
+            _loose(
+                "rule_id priority:integer action rule_kind source_type status score:integer reason_code valid_from:date"
+                " valid_until:date version:integer description"
             ),
             key=("rule_id",),
             check=_fraud_faults,
         ),
         Shape(
             "rule_fraud_conditions",
-            _texts("rule_id any_group attribute operator compared_with"),
+            _loose("rule_id any_group:integer attribute operator compared_with"),
             key=("rule_id", "any_group", "attribute", "operator", "compared_with"),
         ),
         Shape(
             "rule_fraud_flags",
             (
                 Column("flag_code"),
-                Column("flag_scope", choices=("touch", "conversion", "site", "candidate")),
+                Column("flag_scope", choices=("touch", "conversion", "both", "site", "candidate")),
                 Column("score", Kind.INTEGER, least=_ZERO, most=Decimal(100)),
                 Column("meaning"),
             ),
@@ -251,7 +255,7 @@ SHAPES: Final[dict[str, Shape]] = {
         ),
         Shape(
             "rule_fraud_thresholds",
-            _texts("threshold valid_from threshold_value unit larger_means smaller_means"),
+            _loose("threshold valid_from:date threshold_value:number unit larger_means smaller_means"),
             key=("threshold", "valid_from"),
         ),
         Shape(

@@ -8,4 +8,4 @@ left join {{ ref('rule_attribution_windows') }} as rule
         and rule.partner = '*'
         and rule.platform = '*'
         and rule.conversion_type = '*'
-where rule.touch_type is null
+where kind.match_class = 'deterministic' and rule.touch_type is null

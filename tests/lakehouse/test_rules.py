@@ -110,7 +110,7 @@ def test_the_code_version_follows_the_files_in_force(tmp_path: Path) -> None:
         (WINDOWS, 2, {"partner": "Meta"}, "row 4: partner is 'Meta', and must be in lower case ('meta')"),
         (WINDOWS, 2, {"partner": "meta"}, "no row holds for every app: add one for impression with * in"),
         (WINDOWS, 2, {"partner": " * "}, "row 4: partner has blanks around '*'."),
-        (WINDOWS, 2, {"touch_type": "click"}, "begins on 1970-01-01 in row 2 already."),
+        (WINDOWS, 2, {"touch_type": "click"}, "overlaps row 2, which has no end: give that row valid_until"),
         ("rule_match_methods", 0, {"match_method": "guess"}, "match_method is 'guess', which the models do not know."),
         ("rule_match_methods", 0, {"match_method": "guess"}, "match_method referrer is missing; the models use it."),
         ("rule_match_methods", 1, {"method_strength": "1"}, "row 3: method_strength 1 is that of row 2 already."),
@@ -160,8 +160,10 @@ def test_a_file_that_cannot_be_read_or_replaces_nothing_is_a_fault(tmp_path: Pat
     assert len(found) == 4, found
     assert found[0] == "fx_rates.csv, row 2: it has 2 values, the header has 3."
     assert found[1].startswith("rule_risk_bands.csv: it is no CSV file in UTF-8")
-    assert "row 1: the header is touch_type;tier;meaning, and must be touch_type,tier,meaning." in found[2]
-    assert found[3].startswith("rule_windows.csv: the project has no rules of this name; it has fx_rates.csv,")
+    assert "row 1: the header is touch_type;tier;meaning, and must be touch_type,match_class,tier,meaning." in found[2]
+    assert found[3].startswith(
+        "rule_windows.csv: the project has no rules of this name; it has campaign_mapping.csv, fx_rates.csv,"
+    )
     with pytest.raises(RuleError, match="no rules of this name"):
         require_rules(PROJECT, tmp_path)
 
