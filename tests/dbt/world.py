@@ -136,8 +136,8 @@ def fraud() -> list[list[tuple[str, Row]]]:
     """Three frauds in two parts; only with the second, which is late, can it be seen what the first one was.
 
     A farm of twelve phones in one hour; clicks of one device around midnight, of which the first comes late; and a site
-    whose clicks are sprayed over days, with the installs of its first days late. All on days of their own, so that nothing
-    but these records makes a run build those days, and further apart than a touch reaches.
+    whose clicks are sprayed over days, with the installs of its first days late. All on days of their own, so that
+    nothing but these records makes a run build those days, and further apart than a touch reaches.
     """
     begin = START + timedelta(days=40)
     parts: list[list[tuple[str, Row]]] = [[], []]
