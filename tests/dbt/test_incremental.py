@@ -22,7 +22,7 @@ from tests.dbt.world import START, Home, Row, delivered, exchange_rates, fraud, 
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
     parts = [*some_late(delivered(simulate(seed=7), seed=11, parts=2)), exchange_rates()]
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
-    for part, more in zip(parts, fraud(), strict=False):
+    for part, more in zip((parts[0], parts[2]), fraud(), strict=True):
         part += more
     modes, rejected = [], []
     for part in parts:
@@ -30,8 +30,8 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
         modes.append(run(dbt, step_by_step, "run").mode)
         rejected.append(rejections(step_by_step.lake))
     # Late fraud restates: the touches that were taken for honest at first lose what they had won.
-    assert rejected[0] == set()
-    assert rejected[1] == {("device_farm_burst", f"t-farm{n}") for n in range(12)} | {
+    assert rejected[0] == rejected[1] == set()
+    assert rejected[2] == {("device_farm_burst", f"t-farm{n}") for n in range(12)} | {
         ("site_flat_ctit", f"t-spray{n}") for n in range(24, 36)
     } | {("duplicate_click", "t-second")}
     assert modes == ["full", "incremental", "incremental", "incremental"]

@@ -214,8 +214,10 @@ def fraud() -> list[list[tuple[str, Row]]]:
     """Three frauds in two parts; only with the second, which is late, can it be seen what the first one was.
 
     A farm of twelve phones in one hour; clicks of one device around midnight, of which the first comes late; and a site
-    whose clicks are sprayed over days, with the installs of its first days late.
+    whose clicks are sprayed over days, with the installs of its first days late. All on days of their own, so that
+    nothing but these records makes a run build those days, and further apart than a touch reaches.
     """
+    begin = START + timedelta(days=40)
     parts: list[list[tuple[str, Row]]] = [[], []]
 
     def pair(part: int, name: str, at: datetime, ago: timedelta, site: str, **install: Any) -> None:
@@ -227,13 +229,13 @@ def fraud() -> list[list[tuple[str, Row]]]:
         ]
 
     for n in range(12):
-        at = START + timedelta(days=4, hours=12, minutes=n)
+        at = begin + timedelta(days=4, hours=12, minutes=n)
         pair(n % 2, f"farm{n}", at, timedelta(minutes=10 + n), "farm", ip_prefix="203.0.113.0/24", device_model="x")
     for n in range(36):
-        at = START + timedelta(days=1 + n // 6, hours=20, minutes=n)
+        at = begin + timedelta(days=n // 6 + (0 if n < 18 else 12), hours=20, minutes=n)
         pair(1 if n < 18 else 0, f"spray{n}", at, timedelta(hours=5 + n % 9), "spray", integrity_verdict="valid")
     again: Row = {"partner": "nettwo", "campaign_id": "c9", "site_id": "twice", "click_id": "k-twice"}
-    midnight = START + timedelta(days=3)
+    midnight = begin + timedelta(days=30)
     for part, name, at in ((1, "t-first", midnight - timedelta(seconds=5)), (0, "t-second", midnight)):
         parts[part].append(("bronze/bronze_touchpoints", record("click", name, at, **again)))
     opened = {"install_id": "twice", "click_id": "k-twice"}
