@@ -50,7 +50,7 @@ def date_sets(
         create temp table new_events as
             select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at, receipt_state,
                 record_type = 'install' or app_id in ({apps}) as makes_install, record_type = 'session' as is_session,
-                coalesce(original_order_id, order_id) as original_order_id, {_TOUCH_IDS}
+                coalesce(original_order_id, order_id) as original_order_id, referrer, {_TOUCH_IDS}
             from bronze_new.bronze_app_events;
         create temp table new_touches as
             select app_id, record_id, event_date, coalesce(is_retargeting, false) as is_retargeting, {_TOUCH_IDS}
@@ -247,6 +247,17 @@ def _reengagement_dates(connection: duckdb.DuckDBPyConnection, days: int) -> set
         """
         for name in _TOUCH_IDS.split(", ")
     )
+    # The click id in a referrer is read out in staging only, so of new installs every referrer is taken for one.
+    keys += """
+        union
+        select s.app_id, s.install_id, s.event_date from sessions s
+        join silver.int_installs i on s.app_id = i.app_id and s.install_id = i.install_id
+        join touches t on i.app_id = t.app_id and i.referrer_click_id = t.click_id
+        union
+        select s.app_id, s.install_id, s.event_date from sessions s
+        join new_events n on s.app_id = n.app_id and s.install_id = n.install_id
+        where n.makes_install and n.referrer is not null
+    """
     opened = _dates(
         connection,
         f"""

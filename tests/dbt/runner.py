@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,10 +57,21 @@ class Dbt:
         answer = self._ask({"args": list(args), "env": environment, "project": str(project)})
         return Outcome(answer["success"], answer["error"], answer["nodes"])
 
-    def compiled(self, model: str, project: Path = PROJECT) -> str:
+    def query_of(self, model: str, project: Path = PROJECT) -> str:
         """The query of a model as it ran last."""
         [file] = (self._folder / project.name / "target" / "run").rglob(f"models/**/{model}.sql")
         return file.read_text(encoding="utf-8")
+
+    def compiled(self, home: Path, *models: str, variables: dict[str, Any]) -> dict[str, str]:
+        """The SQL of models and all they read from, by name, as a full run would send it with these variables."""
+        target = self._folder / PROJECT.name / "target"
+        shutil.rmtree(target / "compiled", ignore_errors=True)
+        selected = [f"+{name}" for name in models]
+        outcome = self(
+            home, "compile", "--resource-type", "model", "--select", *selected, "--vars", json.dumps(variables)
+        )
+        assert outcome.success, outcome.failures or outcome.error
+        return {file.stem: file.read_text(encoding="utf-8") for file in target.glob("compiled/**/*.sql")}
 
     def close(self) -> None:
         if self._process is not None and self._process.stdin is not None:

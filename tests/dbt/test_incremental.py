@@ -15,7 +15,7 @@ from lakehouse.lake import Lake
 from lakehouse.plan import Plan, make_plan
 from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
-from tests.dbt.world import START, Home, Row, delivered, exchange_rates, fraud, simulate
+from tests.dbt.world import OTHER_RULES, START, Home, Row, delivered, exchange_rates, fraud, simulate
 
 
 @pytest.mark.timeout(600)
@@ -41,6 +41,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
         assert rows_elsewhere(dbt, at_once, model) == rows_of(at_once.lake, table_of(model)), model
     compared = [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]
     assert len(compared) > 25
+    assert kinds_of(at_once.lake) == {"install", "reinstall", "att_second_install", "reengagement"}
     for table in compared:
         assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
     assert step_by_step.lake.row_count("silver/int_lost_paths") > 20
@@ -56,7 +57,9 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(5))
 def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None:
-    parts = delivered(simulate(seed=100 + seed, installs=90, days=45), seed=seed, parts=5)
+    parts = delivered(simulate(seed=100 + seed, installs=90, days=45 if seed % 2 else 12), seed=seed, parts=5)
+    if seed > 2:
+        parts = consents_late(parts)
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
     for part in parts:
         step_by_step.land(part)
@@ -101,7 +104,11 @@ def run(dbt: Dbt, home: Home, command: str) -> Plan:
     """One run as the platform does it: pin, plan, build what the plan says, note what was consumed."""
     snapshot = home.lake.pin()
     plan = make_plan(home.settings, home.lake, snapshot)
-    kinds = ["model"] + (["seed"] if plan.mode == "full" else []) + (["test"] if command == "build" else [])
+    if plan.mode == "full":
+        assert dbt(home.folder, "seed").success
+        home.add_rules(OTHER_RULES)
+        snapshot = home.lake.pin()
+    kinds = ["model"] + (["test"] if command == "build" else [])
     arguments = [f"--resource-type={kind}" for kind in kinds]
     outcome = dbt(home.folder, "build", *arguments, plan=plan.to_json(), snapshot=snapshot)
     assert outcome.success, outcome.failures or outcome.error
@@ -120,7 +127,7 @@ def run(dbt: Dbt, home: Home, command: str) -> Plan:
 
 def rows_elsewhere(dbt: Dbt, home: Home, model: str) -> list[str]:
     """What the query of a model gives in a session whose clock is on the other side of the date line."""
-    query = dbt.compiled(model)
+    query = dbt.query_of(model)
     connection = connect(home.settings, lake=home.lake, layers=("silver", "gold", "rules"))
     create_apps_table(connection, home.settings)
     connection.execute("set TimeZone = 'Pacific/Kiritimati'")
@@ -139,6 +146,10 @@ def rejections(lake: Lake) -> set[tuple[str, str]]:
     return {
         (row["fraud_rule_id"], row["touch_id"]) for row in rows if row["fraud_rule_id"] and row["touch_id"][:2] == "t-"
     }
+
+
+def kinds_of(lake: Lake) -> set[str]:
+    return set(lake.open("silver/int_conversions").to_pyarrow_table()["conversion_type"].to_pylist())
 
 
 def rows_of(lake: Lake, table: str) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import pyarrow as pa
 
 from lakehouse.apps import App, save_apps
@@ -26,6 +27,23 @@ APPS = (
     App(app_id="shop", platform="web", implied_installs=True),
 )
 Row = dict[str, Any]
+# Rules of their own for each app, some of which change midway.
+CHANGE = date(2026, 1, 6)
+OTHER_RULES: dict[str, list[Row]] = {
+    "rule_policies": [
+        {"app_id": "game.android", "reattribution_window_days": 3, "inactivity_days": 1, "event_attribution": "double",
+         "reengagement_window_days": 2, "valid_until": CHANGE},
+        {"app_id": "game.android", "reinstall_policy": "new_after_window", "reattribution_window_days": 2,
+         "rank_order": "tier_method_time", "event_attribution": "to_latest_reattribution", "valid_from": CHANGE},
+        {"app_id": "game.ios", "event_attribution": "to_latest_reattribution", "inactivity_days": 2},
+        {"app_id": "shop", "reinstall_policy": "keep_original", "event_attribution": "double", "valid_from": CHANGE},
+    ],
+    "rule_attribution_windows": [
+        {"app_id": "game.android", "match_class": "probabilistic", "window_hours": 24},
+        {"app_id": "game.ios", "window_hours": 100, "valid_from": CHANGE},
+    ],
+    "rule_partners": [{"app_id": "game.ios", "partner": "nettwo", "is_enabled": False, "valid_from": CHANGE}],
+}  # fmt: skip
 
 
 @dataclass
@@ -42,6 +60,14 @@ class Home:
         self.settings = load_settings({"UNMOGROWP_HOME": str(self.folder)})
         self.lake = Lake(self.settings.lake)
         save_apps(self.settings, APPS)
+
+    def add_rules(self, lines: Mapping[str, Sequence[Row]]) -> None:
+        """Append lines to rules that `dbt seed` wrote; what a line leaves out is as in the rule's first line."""
+        for name, some in lines.items():
+            table = self.lake.open(f"rules/{name}").to_pyarrow_table()
+            first = table.slice(0, 1).to_pylist()[0]
+            rows = pa.Table.from_pylist([first | line for line in some], table.schema)
+            deltalake.write_deltalake(self.lake.uri(f"rules/{name}"), rows, mode="append")
 
     def land(self, rows: Iterable[tuple[str, Row]]) -> None:
         """Append rows (table, row), one commit per table."""
@@ -128,7 +154,9 @@ def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
         )
         if n % 7 == 0:
             more["install_begin_server_at"] = at - timedelta(minutes=5)
-        values = {**install, **(ad_id if n % 3 else {}), "country": "DE", **more}
+        if app == "game.ios":
+            more |= {"idfv": f"v-{n}", "att_status": "not_determined"}
+        values = {**install, **(ad_id if n % 4 else {}), "country": "DE", **more}
         rows.append(("bronze/bronze_app_events", record("install", f"in{n}", at, **values)))
         for t in range(rng.randrange(4)):
             touched = at - timedelta(hours=rng.choice((-1, 0.05, 1, 23, 25, 100, 167, 169, 190)))
@@ -155,7 +183,7 @@ def _life(rng: random.Random, n: int, days: int) -> list[tuple[str, Row]]:
         if e == 0 and n % 9 == 0:
             values["environment"] = "sandbox"
         rows.append(("bronze/bronze_app_events", record(kind, f"ev{n}-{e}", when, **values)))
-    return rows + _returns(rng, n, at, days)
+    return rows + _returns(rng, n, at, days) + _tracking_prompt(rng, n, at) + _later_words(rng, n, app, at)
 
 
 def _returns(rng: random.Random, n: int, at: datetime, days: int) -> list[tuple[str, Row]]:
@@ -243,6 +271,30 @@ def fraud() -> list[list[tuple[str, Row]]]:
         ("bronze/bronze_app_events", record("install", "in-twice", midnight + timedelta(hours=1), **opened))
     )
     return parts
+
+
+def _tracking_prompt(rng: random.Random, n: int, at: datetime) -> list[tuple[str, Row]]:
+    """Some iOS users allow tracking and are told as an install again, or do so too late for that; they go on to buy."""
+    if n % 3 != 1 or n % 2:
+        return []
+    again = at + timedelta(hours=rng.choice((1, 71, 73, 100)))
+    install = {"app_id": "game.ios", "install_id": f"i{n}att"}
+    allowed = {"idfv": f"v-{n}", "idfa": f"ad-{n}", "att_status": "authorized"}
+    rows = [("bronze/bronze_app_events", record("install", f"in{n}att", again, **install, **allowed))]
+    for e in range(2):
+        earned = again + timedelta(hours=rng.randrange(1, 60))
+        money = {"revenue_micros": 10**6, "currency": "EUR", "event_name": "buy"}
+        rows.append(("bronze/bronze_app_events", record("event", f"at{n}-{e}", earned, **install, **money)))
+    return rows
+
+
+def _later_words(rng: random.Random, n: int, app: str, at: datetime) -> list[tuple[str, Row]]:
+    """Some users change their mind, so that a return is decided otherwise than the install."""
+    if n % 5 or n % 2:
+        return []
+    said = at + timedelta(days=rng.random() * 6)
+    values = {"app_id": app, "install_id": f"i{n}", "has_ad_user_data_consent": rng.random() < 0.5}
+    return [("bronze/bronze_consents", record("consent", f"cl{n}", said, **values))]
 
 
 def delivered(rows: Sequence[tuple[str, Row]], seed: int, parts: int) -> list[list[tuple[str, Row]]]:

@@ -23,7 +23,8 @@ installs as (
         again.install_number,
         again.counted_install_id,
         again.counted_install_at,
-        again.counted_install_date
+        again.counted_install_date,
+        again.told_install_id
     from {{ ref('int_installs') }} as install
     left join {{ ref('int_reinstalls') }} as again
         on install.app_id = again.app_id and install.install_id = again.install_id
@@ -45,7 +46,8 @@ opens as (
         again.install_number,
         again.counted_install_id,
         again.counted_install_at,
-        again.counted_install_date
+        again.counted_install_date,
+        again.told_install_id
     from {{ ref('int_reengagement_opens') }} as opened
     inner join {{ ref('int_installs') }} as install
         on opened.app_id = install.app_id and opened.install_id = install.install_id
@@ -88,6 +90,7 @@ select
     coalesce(conversion.counted_install_id, conversion.install_id) as counted_install_id,
     coalesce(conversion.counted_install_at, conversion.install_at) as counted_install_at,
     coalesce(conversion.counted_install_date, conversion.install_date) as counted_install_date,
+    coalesce(conversion.told_install_id, conversion.install_id) as told_install_id,
     -- Users who had the app can be won back, not won: by the policy, touches of other campaigns are out.
     conversion.conversion_type in ('reinstall', 'reengagement')
     or (

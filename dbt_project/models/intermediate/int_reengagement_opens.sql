@@ -3,7 +3,9 @@
 -- The first open after a touch of a retargeting campaign. Matched by ids alone: likeness never tells that a user who
 -- has the app came back. Touches that match by several ids count once, as the opens are gathered, not the touches.
 {% set lookback = var('attribution_lookback_days') %}
-{% set keys = ['click_id', 'gaid', 'idfa', 'oaid', 'idfv', 'app_set_id', 'android_id', 'user_id'] %}
+{% set ids = ['click_id', 'gaid', 'idfa', 'oaid', 'idfv', 'app_set_id', 'android_id', 'user_id'] %}
+{% set keys = [('referrer_click_id', 'click_id')] %}
+{% for name in ids %}{% do keys.append((name, name)) %}{% endfor %}
 
 with
 
@@ -17,7 +19,7 @@ touches as (
 ),
 
 touched_installs as (
-    {% for key in keys -%}
+    {% for install_key, touch_key in keys -%}
         select
             install.app_id,
             install.install_id,
@@ -26,7 +28,7 @@ touched_installs as (
             touch.event_date as touch_date
         from touches as touch
         inner join {{ ref('int_installs') }} as install
-            on touch.app_id = install.app_id and touch.{{ key }} = install.{{ key }}
+            on touch.app_id = install.app_id and touch.{{ touch_key }} = install.{{ install_key }}
         where install.install_at < touch.event_at
         {% if not loop.last %}union{% endif %}
     {% endfor %}

@@ -53,7 +53,8 @@ walked as (
         install_number,
         'install' as conversion_type,
         install_number as counted_number,
-        install_at as counted_install_at
+        install_at as counted_install_at,
+        install_number as told_number
     from steps
     where install_number = 1
     union all
@@ -63,7 +64,8 @@ walked as (
         install_number,
         conversion_type,
         case when conversion_type = 'install' then install_number else counted_number end as counted_number,
-        case when conversion_type = 'install' then install_at else counted_install_at end as counted_install_at
+        case when conversion_type = 'install' then install_at else counted_install_at end as counted_install_at,
+        case when conversion_type = 'att_second_install' then told_number else install_number end as told_number
     from (
         select
             step.app_id,
@@ -72,6 +74,7 @@ walked as (
             step.install_at,
             walked.counted_number,
             walked.counted_install_at,
+            walked.told_number,
             case
                 when step.is_att_second_install then 'att_second_install'
                 when step.reinstall_policy = 'keep_original' then 'reinstall'
@@ -96,7 +99,8 @@ select
     walked.conversion_type,
     counted.install_id as counted_install_id,
     counted.install_at as counted_install_at,
-    counted.install_date as counted_install_date
+    counted.install_date as counted_install_date,
+    told.install_id as told_install_id
 from walked
 inner join steps as step
     on
@@ -108,3 +112,8 @@ inner join steps as counted
         walked.app_id = counted.app_id
         and walked.device_id = counted.device_id
         and walked.counted_number = counted.install_number
+inner join steps as told
+    on
+        walked.app_id = told.app_id
+        and walked.device_id = told.device_id
+        and walked.told_number = told.install_number

@@ -36,23 +36,29 @@ active as (
     select distinct app_id, install_id from events
 ),
 
+-- An install told again after a tracking prompt is the one it tells.
 installs as (
     select
         conversion.app_id,
         conversion.install_id,
         conversion.device_id,
-        conversion.conversion_id,
-        conversion.conversion_type,
-        conversion.counted_install_id,
+        told.conversion_id,
+        told.conversion_type,
+        told.counted_install_id,
         decision.reason_code
     from {{ ref('int_conversions') }} as conversion
     inner join active on conversion.app_id = active.app_id and conversion.install_id = active.install_id
+    inner join {{ ref('int_conversions') }} as told
+        on conversion.app_id = told.app_id and conversion.told_install_id = told.install_id
     inner join {{ ref('attribution_decisions') }} as decision
         on
-            conversion.app_id = decision.app_id
-            and conversion.conversion_id = decision.conversion_id
-            and conversion.conversion_date = decision.conversion_date
-    where conversion.conversion_type != 'reengagement' and decision.is_primary
+            told.app_id = decision.app_id
+            and told.conversion_id = decision.conversion_id
+            and told.conversion_date = decision.conversion_date
+    where
+        conversion.conversion_type != 'reengagement'
+        and told.conversion_type != 'reengagement'
+        and decision.is_primary
 ),
 
 -- Only an organic reinstall takes its events away from the device's counted install.
@@ -97,6 +103,8 @@ placed as (
         credit.conversion_id as install_conversion_id,
         latest.conversion_id as return_conversion_id,
         latest.event_attribution,
+        -- A newer return replaces the earlier one for good: after its window the events are the install's again.
+        coalesce(events.event_at < latest.until_at, false) as is_taken,
         row_number() over (
             partition by events.app_id, events.record_id order by latest.conversion_at desc, latest.conversion_id
         ) as place
@@ -108,13 +116,12 @@ placed as (
             credit.app_id = latest.app_id
             and credit.device_id = latest.device_id
             and events.event_at >= latest.conversion_at
-            and events.event_at < latest.until_at
 ),
 
 credited as (
     select
         *,
-        coalesce(return_conversion_id, install_conversion_id) as conversion_id,
+        case when is_taken then return_conversion_id else install_conversion_id end as conversion_id,
         true as is_primary
     from placed
     where place = 1
@@ -124,7 +131,7 @@ credited as (
         install_conversion_id as conversion_id,
         false as is_primary
     from placed
-    where place = 1 and event_attribution = 'double'
+    where place = 1 and is_taken and event_attribution = 'double'
 ),
 
 decisions as (
@@ -160,7 +167,7 @@ select
     winner.creative_id,
     winner.site_id,
     winner.conversion_id is null and not decision.is_blocked as is_organic,
-    credited.return_conversion_id is not null and credited.is_primary as is_retargeting,
+    credited.is_taken and credited.is_primary as is_retargeting,
     credited.is_inherited,
     credited.revenue_kind,
     credited.amount_micros,

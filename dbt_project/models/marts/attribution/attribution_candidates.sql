@@ -101,11 +101,12 @@ partners as (
     ) | indent(4) }}
 ),
 
--- What the person last said before the conversion, for installs that say nothing themselves.
+-- What the person last said before the conversion, beside what the install says at its first open.
 consents as (
     select
         matched.app_id,
         matched.conversion_id,
+        consent.event_at as said_at,
         consent.has_ad_user_data_consent,
         row_number() over (
             partition by matched.app_id, matched.conversion_id
@@ -114,7 +115,10 @@ consents as (
     from (select distinct app_id, install_id, conversion_id, conversion_at from matched) as matched
     inner join {{ ref('stg_consents') }} as consent
         on matched.app_id = consent.app_id and matched.install_id = consent.install_id
-    where consent.event_at <= matched.conversion_at and consent.has_ad_user_data_consent is not null
+    where
+        consent.event_at <= matched.conversion_at
+        and consent.has_ad_user_data_consent is not null
+        and consent.environment = 'production'
 ),
 
 -- The open before a re-engagement: how long the user had been away.
@@ -163,7 +167,14 @@ judged as (
                 > {{ add_hours('matched.conversion_at', '-24 * matched.inactivity_days') }}
                 then 'below_inactivity'
             when matched.environment != 'production' then 'environment_mismatch'
-            when not coalesce(matched.has_ad_user_data_consent, consents.has_ad_user_data_consent, true)
+            -- A later word of the same person replaces that of the install.
+            when
+                not coalesce(
+                    case when consents.said_at > matched.install_at then consents.has_ad_user_data_consent end,
+                    matched.has_ad_user_data_consent,
+                    consents.has_ad_user_data_consent,
+                    true
+                )
                 then 'consent_denied'
             when not coalesce(matched.has_touch_consent, true) then 'consent_denied'
             when not coalesce(matched.is_signature_valid, true) then 'signature_invalid'
