@@ -52,6 +52,8 @@ installs as (
             conversion.app_id = decision.app_id
             and conversion.conversion_id = decision.conversion_id
             and conversion.conversion_date = decision.conversion_date
+            -- So that the two on the outside share more than the app, whichever is joined first.
+            and active.install_id = decision.install_id
     where conversion.conversion_type != 'reengagement' and decision.is_primary
 ),
 
