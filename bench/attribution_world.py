@@ -27,13 +27,12 @@ _NAMES: Final = ("partner", "campaign_id", "campaign_name", "adset_id", "creativ
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Rows of a world. `crowd` touches of one day and one address range are alike, and so are some installs after."""
+    """Rows of a world."""
 
     touches: int = 30_000_000
     installs: int = 1_500_000
     days: int = 30
     touches_per_user: int = 5
-    crowd: int = 0
 
     @property
     def touching_installs(self) -> int:
@@ -43,7 +42,7 @@ class Size:
     @property
     def strangers_a_day(self) -> int:
         """Touches a day of users who never install."""
-        return (self.touches - self.touching_installs * self.touches_per_user - self.crowd) // self.touch_days
+        return (self.touches - self.touching_installs * self.touches_per_user) // self.touch_days
 
     @property
     def touch_days(self) -> int:
@@ -52,15 +51,30 @@ class Size:
 
 def write_world(lake: Lake, size: Size) -> None:
     """Replace the two tables, which exist with the columns that the models gave them."""
+    with _connect(size) as connection:
+        touch_schema, install_schema = lake.schema(TOUCHES), lake.schema(INSTALLS)
+        touches = (_select(connection, _touches(size, day), touch_schema) for day in range(size.touch_days))
+        installs = (_select(connection, _installs(size, day), install_schema) for day in range(size.days))
+        lake.overwrite(TOUCHES, _stream(connection, touches), partition_by=["event_date"])
+        lake.overwrite(INSTALLS, _stream(connection, installs), partition_by=["install_date"])
+
+
+def write_crowd(lake: Lake, size: Size, crowd: int) -> None:
+    """Write the first day with installs anew: `crowd` touches more and some of its installs are all alike."""
+    day = _FIRST_INSTALL_DAY
+    with _connect(size) as connection:
+        touches = _select(connection, _touches(size, day, crowd), lake.schema(TOUCHES))
+        installs = _select(connection, _installs(size, 0, CROWD_INSTALLS), lake.schema(INSTALLS))
+        date = connection.sql(f"select ({_START})::date + {day}").fetchall()[0][0]
+        for table, column, rows in ((TOUCHES, "event_date", touches), (INSTALLS, "install_date", installs)):
+            lake.overwrite(table, connection.sql(rows).to_arrow_table(), replace_where=f"{column} = '{date}'")
+
+
+def _connect(size: Size) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 2})
     connection.execute("set TimeZone = 'UTC'")
     connection.execute(_macros(size))
-    touch_schema, install_schema = lake.schema(TOUCHES), lake.schema(INSTALLS)
-    touches = (_select(connection, _touches(size, day), touch_schema) for day in range(size.touch_days))
-    installs = (_select(connection, _installs(size, day), install_schema) for day in range(size.days))
-    lake.overwrite(TOUCHES, _stream(connection, touches), partition_by=["event_date"])
-    lake.overwrite(INSTALLS, _stream(connection, installs), partition_by=["install_date"])
-    connection.close()
+    return connection
 
 
 def _stream(connection: duckdb.DuckDBPyConnection, queries: Iterator[str]) -> pa.RecordBatchReader:
@@ -86,22 +100,23 @@ def _select(connection: duckdb.DuckDBPyConnection, rows: str, schema: pa.Schema)
 def _macros(size: Size) -> str:
     """What is true of a user by number: of those who install first, then of strangers. Apps 0 and 1 are on Android."""
     return f"""
-    create macro draw(n, salt, sides) as (hash(n, salt) % sides)::bigint;
+    -- One of `sides` numbers; draws with different salts have nothing to do with each other.
+    create macro draw(n, salt, sides) as (hash(n * 10000 + salt) % sides)::bigint;
     create macro app_of(user) as 'com.studio.game.' || (user % 4);
     create macro is_android(user) as user % 4 < 2;
     create macro id_of(user, kind) as md5(kind || user);
     create macro installed_at(user) as
         {_START} + to_days(({_FIRST_INSTALL_DAY} + user // {_installs_a_day(size)})::integer)
-            + to_seconds(draw(user, 'at', 86400));
-    create macro range_of(user) as '10.' || draw(user, 'x', 250) || '.' || draw(user, 'y', 250) || '.0/24';
-    create macro model_of(user) as 'model ' || draw(user, 'model', 60);
-    create macro locale_of(user) as (['en-US', 'de-DE', 'fr-FR', 'pt-BR', 'ja-JP', 'es-MX'])[draw(user, 'l', 6) + 1];
-    create macro named(kind, n, sides) as kind || ' ' || draw(n, kind, sides);
+            + to_seconds(draw(user, 9, 86400));
+    create macro range_of(user) as '10.' || draw(user, 10, 250) || '.' || draw(user, 11, 250) || '.0/24';
+    create macro model_of(user) as 'model ' || draw(user, 12, 60);
+    create macro locale_of(user) as (['en-US', 'de-DE', 'fr-FR', 'pt-BR', 'ja-JP', 'es-MX'])[draw(user, 13, 6) + 1];
+    create macro named(kind, n, sides) as kind || ' ' || draw(n, 99, sides);
     -- Most touches lie within the look-back, a tenth before it, and one in fifty after the install.
     create macro lag_of(user, k) as case
-        when draw(user, k || 'late', 50) = 0 then -draw(user, k || 'lag', 3600)
-        when k = 0 then draw(user, 'lag', 5 * 3600)
-        else draw(user, k || 'lag', 8 * 86400) end;
+        when draw(user, 1 + 100 * k, 50) = 0 then -draw(user, 2 + 100 * k, 3600)
+        when k = 0 then draw(user, 2, 5 * 3600)
+        else draw(user, 2 + 100 * k, 8 * 86400) end;
     """
 
 
@@ -109,10 +124,10 @@ def _installs_a_day(size: Size) -> int:
     return -(-size.installs // size.days)
 
 
-def _installs(size: Size, day: int) -> str:
+def _installs(size: Size, day: int, crowd: int = 0) -> str:
     first = day * _installs_a_day(size)
     until = min(size.installs, first + _installs_a_day(size))
-    crowded = f"{size.crowd} > 0 and i < {CROWD_INSTALLS}"
+    crowded = f"i < {crowd}"
     return f"""select
         app_of(i) as app_id,
         'install-' || md5('install' || i) as install_id,
@@ -122,29 +137,29 @@ def _installs(size: Size, day: int) -> str:
         installed_at(i)::date as install_date,
         installed_at(i) as received_at,
         false as is_implied,
-        case when draw(i, 'known', 3) = 0 then id_of(i, 'user') end as user_id,
-        case when not is_android(i) and draw(i, 'tracked', 3) = 0 then id_of(i, 'idfa') end as idfa,
+        case when draw(i, 5, 3) = 0 then id_of(i, 'user') end as user_id,
+        case when not is_android(i) and draw(i, 6, 3) = 0 then id_of(i, 'idfa') end as idfa,
         case when is_android(i) then id_of(i, 'gaid') end as gaid,
         case when not is_android(i) then id_of(i, 'idfv') end as idfv,
         case when is_android(i) then id_of(i, 'app_set_id') end as app_set_id,
-        case when draw(i, 'passed', 10) = 0 then id_of(i, 'click') end as click_id,
-        case when is_android(i) and draw(i, 'referred', 2) = 0 then id_of(i, 'click') end as referrer_click_id,
+        case when draw(i, 14, 10) = 0 then id_of(i, 'click') end as click_id,
+        case when is_android(i) and draw(i, 15, 2) = 0 then id_of(i, 'click') end as referrer_click_id,
         case when is_android(i) then installed_at(i) - to_seconds(60) end as install_begin_server_at,
         case when {crowded} then 'crowded' else range_of(i) end as ip_prefix,
         case when is_android(i) then 'Android' else 'iOS' end as os_name,
         case when {crowded} then 'crowded' else model_of(i) end as device_model,
         case when {crowded} then 'en-US' else locale_of(i) end as locale,
-        case when draw(i, 'refused', 40) = 0 then false end as has_ad_user_data_consent
+        case when draw(i, 16, 40) = 0 then false end as has_ad_user_data_consent
         from range({first}, {until}) as numbers(i)"""
 
 
-def _touches(size: Size, day: int) -> str:
-    """Touches of a day: of users who install on it or soon after, of strangers, and of the crowd on one day."""
+def _touches(size: Size, day: int, crowd: int = 0) -> str:
+    """Touches of a day: of users who install on it or soon after, of strangers, and of a crowd."""
     rows_a_day = _installs_a_day(size)
     first = max(0, (day - _FIRST_INSTALL_DAY - 1) * rows_a_day)
     until = max(0, min(size.installs, (day + 1) * rows_a_day))
     strangers = 10 * size.installs + day * size.strangers_a_day
-    crowd = size.crowd if day == _FIRST_INSTALL_DAY else 0
+    crowd_of = 20 * (size.installs + size.touches)
     named = ",\n".join(
         f"named('{name}', u + k, {sides}) as {name}"
         for name, sides in zip(_NAMES, (20, 400, 400, 2_000, 10_000, 20_000), strict=True)
@@ -152,35 +167,38 @@ def _touches(size: Size, day: int) -> str:
     return f"""select
         app_of(u) as app_id,
         md5('touch' || u || '-' || k) as record_id,
-        case when k = 0 or draw(u, k || 'kind', 3) = 0 then 'click' else 'impression' end as record_type,
+        case when k = 0 or draw(u, 3 + 100 * k, 3) = 0 then 'click' else 'impression' end as record_type,
         case when is_android(u) then 'android' else 'ios' end as platform,
-        case when draw(u, k || 'sandbox', 500) = 0 then 'sandbox' else 'production' end as environment,
+        case when draw(u, 4 + 100 * k, 500) = 0 then 'sandbox' else 'production' end as environment,
         touched_at as event_at,
         touched_at as received_at,
         touched_at::date as event_date,
         false as is_event_at_missing,
         'link' as source,
         md5('payload' || u || k) as payload_hash,
-        case when draw(u, k || 'known', 100) = 0 then id_of(u, 'user') end as user_id,
-        case when not is_android(u) and draw(u, k || 'tracked', 2) = 0 then id_of(u, 'idfa') end as idfa,
-        case when is_android(u) and draw(u, k || 'tracked', 10) > 1 then id_of(u, 'gaid') end as gaid,
-        case when not is_android(u) and draw(u, k || 'vendor', 20) = 0 then id_of(u, 'idfv') end as idfv,
+        case when draw(u, 5 + 100 * k, 100) = 0 then id_of(u, 'user') end as user_id,
+        case when not is_android(u) and draw(u, 6 + 100 * k, 2) = 0 then id_of(u, 'idfa') end as idfa,
+        case when is_android(u) and draw(u, 6 + 100 * k, 10) > 1 then id_of(u, 'gaid') end as gaid,
+        case when not is_android(u) and draw(u, 7 + 100 * k, 20) = 0 then id_of(u, 'idfv') end as idfv,
         case when k = 0 then id_of(u, 'click') end as click_id,
         case when crowded then 'crowded' else range_of(u) end as ip_prefix,
         case when is_android(u) then 'Android' else 'iOS' end as os_name,
         case when crowded then 'crowded' else model_of(u) end as device_model,
         case when crowded then 'en-US' else locale_of(u) end as locale,
         {named},
-        case when draw(u, k || 'signed', 100) = 0 then false end as is_signature_valid
+        case when draw(u, 8 + 100 * k, 100) = 0 then false end as is_signature_valid
         from (
-            select u, k, installed_at(u) - to_seconds(lag_of(u, k)) as touched_at, false as crowded
-            from range({first}, {until}) as users(u), range({size.touches_per_user}) as numbers(k)
-            where draw(u, 'paid', 10) < 7
-                and (installed_at(u) - to_seconds(lag_of(u, k)))::date = ({_START})::date + {day}
+            select u, k, touched_at, false as crowded
+            from (
+                select u, k, installed_at(u) - to_seconds(lag_of(u, k)) as touched_at
+                from (select u from range({first}, {until}) as users(u) where draw(u, 17, 10) < 7),
+                    range({size.touches_per_user}) as numbers(k)
+            )
+            where touched_at::date = ({_START})::date + {day}
             union all
-            select u, draw(u, 'k', 2), {_START} + to_days({day}) + to_seconds(draw(u, 'at', 86400)), false
+            select u, draw(u, 18, 2), {_START} + to_days({day}) + to_seconds(draw(u, 9, 86400)), false
             from range({strangers}, {strangers + size.strangers_a_day}) as users(u)
             union all
-            select u, 0, {_START} + to_days({day}) + to_seconds(draw(u, 'at', 86400)), true
-            from range({20 * (size.installs + size.touches)}, {20 * (size.installs + size.touches) + crowd}) as users(u)
+            select u, 0, {_START} + to_days({day}) + to_seconds(draw(u, 9, 86400)), true
+            from range({crowd_of}, {crowd_of + crowd}) as users(u)
         )"""

@@ -46,7 +46,7 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
             from bronze_new.bronze_touchpoints;
         -- Rows already in silver under an id that arrived again.
         create temp table known_events as
-            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id,
+            select s.app_id, s.record_id, s.event_date, s.event_at, s.received_at, s.install_id,
                 s.record_type = 'session' as is_session, coalesce(s.original_order_id, s.order_id) as original_order_id,
                 s.record_type = 'install' or s.app_id in ({apps}) as makes_install
             from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id;
@@ -288,25 +288,38 @@ def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
     """Install dates whose maturity may change, as some app's watermark (its latest lived instant) moves."""
-    rows = connection.execute(
+    connection.execute(
         """
-        with before as (
-            select app_id, max(least(event_at, received_at)) as watermark from silver.stg_app_events group by app_id
-        ),
-        kept as (
-            -- A copy with another time replaces the known row, which may take the watermark back.
-            select s.app_id, max(least(s.event_at, s.received_at)) as watermark
-            from silver.stg_app_events s anti join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
-            group by s.app_id
-        ),
-        arrived as (
-            select app_id, max(least(event_at, received_at)) as latest, min(least(event_at, received_at)) as earliest
-            from new_events group by app_id
-        )
+        create temp table arrived as
+            select n.app_id, max(least(n.event_at, n.received_at)) as latest,
+                min(least(n.event_at, n.received_at)) as earliest, any_value(w.watermark_at) as before
+            from new_events n left join silver.int_watermarks w using (app_id) group by n.app_id;
+        -- A copy with another time replaces the known row, which takes the watermark back if no other row is as late.
+        create temp table shaken as
+            select distinct app_id from known_events k semi join arrived a
+                on k.app_id = a.app_id and least(k.event_at, k.received_at) >= a.before;
+        """
+    )
+    # All of history is looked at only if a row that the watermark rests on came again.
+    kept = (
+        """
+        select s.app_id, max(least(s.event_at, s.received_at)) as watermark
+        from silver.stg_app_events s
+        semi join shaken on s.app_id = shaken.app_id
+        anti join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
+        group by s.app_id
+        """
+        if _count(connection, "shaken")
+        else "select null::varchar as app_id, null::timestamptz as watermark where false"
+    )
+    rows = connection.execute(
+        f"""
+        with kept as ({kept})
         select
-            least(b.watermark, coalesce(greatest(k.watermark, a.earliest), a.earliest))::date,
-            greatest(b.watermark, a.latest)::date
-        from arrived a left join before b using (app_id) left join kept k using (app_id)
+            case when s.app_id is null then coalesce(a.before, a.earliest)
+                else least(a.before, coalesce(greatest(k.watermark, a.earliest), a.earliest)) end::date,
+            greatest(a.before, a.latest)::date
+        from arrived a left join kept k using (app_id) left join shaken s using (app_id)
         """
     ).fetchall()
     ageing: set[date] = set()
