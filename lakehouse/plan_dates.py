@@ -11,7 +11,7 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
     credit_dates    event_dates, and every date on which a user of such a conversion was active
     cohort_dates    install dates of every install with new events, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
-    ingest_dates    receipt days of new rows
+    ingest_dates    receipt days of new rows, and of rows they are copies of
 """
 
 from __future__ import annotations
@@ -32,15 +32,19 @@ _TOUCH_IDS: Final = f"click_id, {_DEVICE_IDS}, user_id"
 
 
 def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -> dict[str, set[date]]:
-    """The date sets by name, over views `bronze_new`, `silver` and `rules`; `implied_apps` send no installs."""
+    """The date sets by name, over views `bronze_new`, `silver`, `rules` and two tables of `bronze`; `implied_apps` send no installs."""
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
     connection.execute(
         f"""
+        -- Apps that send no installs: only a record that is not later than the known install can stand for it.
         create temp table new_events as
-            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at,
-                record_type = 'install' or app_id in ({apps}) as makes_install, record_type = 'session' as is_session,
-                coalesce(original_order_id, order_id) as original_order_id, {_TOUCH_IDS}
-            from bronze_new.bronze_app_events;
+            select n.app_id, n.record_id, n.event_date, n.ingest_date, n.install_id, n.event_at, n.received_at,
+                n.record_type = 'install'
+                or n.app_id in ({apps}) and coalesce(n.event_at <= i.install_at, true) as makes_install,
+                n.record_type = 'session' as is_session,
+                coalesce(n.original_order_id, n.order_id) as original_order_id, {_prefixed("n", _TOUCH_IDS)}
+            from bronze_new.bronze_app_events n left join silver.int_installs i
+                on n.app_id in ({apps}) and n.app_id = i.app_id and n.install_id = i.install_id;
         create temp table new_touches as
             select app_id, record_id, event_date, coalesce(is_retargeting, false) as is_retargeting, {_TOUCH_IDS}
             from bronze_new.bronze_touchpoints;
@@ -48,8 +52,11 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
         create temp table known_events as
             select s.app_id, s.record_id, s.event_date, s.event_at, s.received_at, s.install_id,
                 s.record_type = 'session' as is_session, coalesce(s.original_order_id, s.order_id) as original_order_id,
-                s.record_type = 'install' or s.app_id in ({apps}) as makes_install
-            from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id;
+                s.record_type = 'install'
+                or s.app_id in ({apps}) and coalesce(s.event_at <= i.install_at, true) as makes_install
+            from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
+                left join silver.int_installs i
+                on s.app_id in ({apps}) and s.app_id = i.app_id and s.install_id = i.install_id;
         create temp table known_touches as
             select s.event_date, s.received_at, coalesce(s.is_retargeting, false) as is_retargeting
             from silver.stg_touchpoints s semi join new_touches n on s.app_id = n.app_id and s.record_id = n.record_id;
@@ -121,9 +128,19 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
     received = " union ".join(
         f"select ingest_date from bronze_new.{table.partition('/')[2]}" for table in bronze_schemas()
     )
+    # A copy that was received earlier takes the place of the known one, whose day then counts it as a duplicate.
+    again = " union ".join(
+        f"select s.received_at::date from {known} s"
+        f" semi join bronze_new.{new} n on s.app_id = n.app_id and s.record_id = n.record_id"
+        for known, new in (
+            ("silver.stg_consents", "bronze_consents"),
+            ("bronze.bronze_costs", "bronze_costs"),
+            ("bronze.bronze_skan_postbacks", "bronze_skan_postbacks"),
+        )
+    )
     ingest_dates = _dates(
         connection,
-        f"{received} union select received_at::date from known_events"
+        f"{received} union {again} union select received_at::date from known_events"
         " union select received_at::date from known_touches",
     )
     return {

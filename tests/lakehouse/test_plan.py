@@ -92,11 +92,14 @@ class World:
         opened = [("conversion_date", pa.date32()), ("conversion_at", instant)]
         order = [("original_order_id", pa.string()), ("event_date", pa.date32()), ("is_inherited", pa.bool_())]
         renewals = [e for e in events if e.get("original_order_id")]
+        lived = [min(e["event_at"], e["received_at"]) for e in events]
+        watermarks = [{"app_id": "app", "watermark_at": max(lived)}] if lived else []
         for name, columns, rows in (
             ("int_installs", [*install, ("install_at", instant), *ids], installs),
             ("int_conversions", [*install, *conversion], conversions),
             ("int_reengagement_opens", [*install[:2], *opened], []),
             ("int_revenue_events", [*install[:2], *order], renewals),
+            ("int_watermarks", [("app_id", pa.string()), ("watermark_at", instant)], watermarks),
         ):
             self.lake.overwrite(f"silver/{name}", table(pa.schema(columns), rows))
         self.lake.overwrite("gold/campaign_daily", table(pa.schema([("date", pa.date32())]), []))
@@ -312,3 +315,10 @@ def test_runs_are_numbered_and_the_newest_is_found(world: World) -> None:
     assert run is not None
     assert run.sequence == 1
     assert set(run.snapshot) == set(BRONZE)
+
+
+def test_a_cost_that_was_received_before_its_known_copy_dirties_the_day_of_that_copy(world: World) -> None:
+    world.land("bronze/bronze_costs", [event("c", 0, "cost", received=5)])
+    world.build([])
+    world.land("bronze/bronze_costs", [event("c", 0, "cost", received=3)])
+    assert world.plan().dates["ingest_dates"] == days(3, 5)

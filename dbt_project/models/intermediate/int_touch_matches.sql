@@ -44,7 +44,10 @@ conversions as (
         {{ language('install.locale') }} as language
     from {{ ref('int_conversions') }} as conversion
     inner join {{ ref('int_installs') }} as install
-        on conversion.app_id = install.app_id and conversion.install_id = install.install_id
+        on
+            conversion.app_id = install.app_id
+            and conversion.install_id = install.install_id
+            and conversion.install_date = install.install_date
     where
         {{ planned_dates('conversion.conversion_date') }}
         and conversion.conversion_type != 'att_second_install'
