@@ -27,6 +27,7 @@ from simulator.world import World, WorldConfig, world_apps
 
 LONG: Final = 120
 SHORT: Final = 40
+_DEVICE_IDS: Final = ("gaid", "idfa", "oaid", "idfv", "app_set_id", "android_id")
 _CORE: Final = ("--select", "tag:core")
 _NULLS: Final = {Kind.INSTANT: "timestamptz", Kind.DATE: "date", Kind.INTEGER: "bigint", Kind.BOOLEAN: "boolean"}
 
@@ -133,7 +134,10 @@ def land(lake: Lake, world: World, files: Sequence[Path], batch: int) -> None:
     for table in RECORD_TABLES:
         lake.create(table.key, table.schema, partition_by=("ingest_date",))
         columns = [
-            made.get(f.column) or (f.name if f.name in sent else f"null::{_NULLS.get(f.kind, 'varchar')}")
+            # As the door does it: an id of zeros is none.
+            f"case when {f.name} ~ '[^0-]' then {f.name} end"
+            if f.name in _DEVICE_IDS
+            else made.get(f.column) or (f.name if f.name in sent else f"null::{_NULLS.get(f.kind, 'varchar')}")
             for f in table.fields
         ]
         chosen = ", ".join(f'{sql} as "{f.column}"' for sql, f in zip(columns, table.fields, strict=True))

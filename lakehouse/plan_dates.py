@@ -9,7 +9,7 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
                     consent may reach
     conversion_dates  install_dates, and the same for opens after a touch of a retargeting campaign
     credit_dates    event_dates, and every date on which a user of such a conversion was active
-    cohort_dates    install dates of every install with new events, and of cohorts that come of age
+    cohort_dates    install dates of users with new events within their cohort's days, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     ingest_dates    receipt days of new rows, and of rows they are copies of
 """
@@ -27,12 +27,19 @@ from lakehouse.contract import bronze_schemas
 COHORT_DAYS: Final = 30
 # The variable activity_lookback_days of the dbt project.
 ACTIVITY_DAYS: Final = 30
+# The variable max_installs_per_device_id of the dbt project.
+DEVICE_INSTALLS: Final = 50
 _DEVICE_IDS: Final = "gaid, idfa, oaid, idfv, app_set_id, android_id"
+# Ids of an install with their kind; an absent one is null.
+_KINDED_IDS: Final = ", ".join(f"'{name}:' || {name}" for name in _DEVICE_IDS.split(", "))
 _TOUCH_IDS: Final = f"click_id, {_DEVICE_IDS}, user_id"
 
 
 def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) -> dict[str, set[date]]:
-    """The date sets by name, over views `bronze_new`, `silver`, `rules` and two tables of `bronze`; `implied_apps` send no installs."""
+    """The date sets by name, over views `bronze_new`, `silver`, `rules` and two tables of `bronze`.
+
+    Apps of `implied_apps` send no installs.
+    """
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
     connection.execute(
         f"""
@@ -119,9 +126,14 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
     ageing = _ageing_dates(connection)
     cohort_dates = install_dates | _dates(
         connection,
-        """
-        with ids as (select app_id, install_id from new_events union select app_id, install_id from known_events)
-        select distinct c.counted_install_date from silver.int_conversions c join ids using (app_id, install_id)
+        f"""
+        -- No mart of cohorts looks at what users do later; on the clock of 24 hours the last day ends a date later.
+        with active as (
+            select app_id, install_id, event_date from new_events
+            union select app_id, install_id, event_date from known_events
+        )
+        select distinct c.counted_install_date from silver.int_conversions c join active using (app_id, install_id)
+        where active.event_date <= c.counted_install_date + {COHORT_DAYS + 1}
         """,
     )
     cohort_dates |= ageing & _dates(connection, "select distinct install_date from silver.int_installs")
@@ -157,14 +169,25 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
 
 
 def _add_installs_of_the_same_devices(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let `changed_installs` grow until no other install shares a device id with one of them."""
+    """Let `changed_installs` grow until no other install shares a device id with one of them.
+
+    An id with more installs than a device may have, not counting those that change, makes no device before or after
+    this run and is passed over: one id of a broken SDK would otherwise bring back all history every day.
+    """
     connection.execute(
         f"""
+        create temp table crowded as
+            select app_id, id
+            from (
+                select app_id, unnest([{_KINDED_IDS}]) as id
+                from silver.int_installs anti join changed_installs using (app_id, install_id)
+            )
+            where id is not null group by app_id, id having count(*) > {DEVICE_INSTALLS};
         create temp table frontier as
-            select app_id, unnest([{_DEVICE_IDS}]) as id from new_events where makes_install
+            select app_id, unnest([{_KINDED_IDS}]) as id from new_events where makes_install
             union
-            select i.app_id, unnest([{_prefixed("i", _DEVICE_IDS)}])
-            from silver.int_installs i join changed_installs using (app_id, install_id)
+            select app_id, unnest([{_KINDED_IDS}])
+            from silver.int_installs semi join changed_installs using (app_id, install_id)
         """
     )
     while True:
@@ -172,8 +195,8 @@ def _add_installs_of_the_same_devices(connection: duckdb.DuckDBPyConnection) -> 
             f"""
             create or replace temp table found as
                 select i.app_id, i.install_id
-                from (select app_id, install_id, unnest([{_DEVICE_IDS}]) as id from silver.int_installs) i
-                semi join frontier f on i.app_id = f.app_id and i.id = f.id
+                from (select app_id, install_id, unnest([{_KINDED_IDS}]) as id from silver.int_installs) i
+                semi join (from frontier anti join crowded using (app_id, id)) f on i.app_id = f.app_id and i.id = f.id
                 anti join changed_installs c on i.app_id = c.app_id and i.install_id = c.install_id
                 group by all
             """
@@ -184,8 +207,8 @@ def _add_installs_of_the_same_devices(connection: duckdb.DuckDBPyConnection) -> 
             f"""
             insert into changed_installs select * from found;
             create or replace temp table frontier as
-                select i.app_id, unnest([{_prefixed("i", _DEVICE_IDS)}]) as id
-                from silver.int_installs i join found using (app_id, install_id)
+                select app_id, unnest([{_KINDED_IDS}]) as id
+                from silver.int_installs semi join found using (app_id, install_id)
             """
         )
 
