@@ -4,6 +4,7 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
 
     event_dates     dates of new app events, and of rows they collide with (same id, other date)
     touch_dates     the same for touchpoints
+    consent_dates   the same for consents
     cost_dates      cost days of new cost rows
     install_dates   installs to decide again: new or changed installs, others of their devices, and those a new touch or
                     consent may reach
@@ -88,6 +89,14 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
         """,
     )
     touch_dates = _dates(connection, "select event_date from new_touches union select event_date from known_touches")
+    consent_dates = _dates(
+        connection,
+        """
+        select event_date from bronze_new.bronze_consents
+        union select s.event_date from silver.stg_consents s
+            semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
+        """,
+    )
     cost_dates = _dates(
         connection,
         """
@@ -158,6 +167,7 @@ def date_sets(connection: duckdb.DuckDBPyConnection, implied_apps: list[str]) ->
     return {
         "event_dates": event_dates,
         "touch_dates": touch_dates,
+        "consent_dates": consent_dates,
         "cost_dates": cost_dates,
         "install_dates": install_dates,
         "conversion_dates": conversion_dates,

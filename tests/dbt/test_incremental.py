@@ -57,6 +57,7 @@ def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None
 DATE_SETS = (
     "event_dates",
     "touch_dates",
+    "consent_dates",
     "cost_dates",
     "install_dates",
     "conversion_dates",

@@ -356,3 +356,11 @@ def test_the_plan_and_the_models_have_the_same_limits() -> None:
     assert project["vars"]["max_installs_per_device_id"] == DEVICE_INSTALLS
     assert project["vars"]["activity_lookback_days"] == ACTIVITY_DAYS
     assert project["vars"]["cohort_days"] == COHORT_DAYS
+
+
+def test_a_consent_told_again_dirties_both_of_its_days(world: World) -> None:
+    known = [event("s", -9, "consent")]
+    world.land("bronze/bronze_consents", known)
+    world.build([], known)
+    world.land("bronze/bronze_consents", [event("s", -3, "consent")])
+    assert world.plan().dates["consent_dates"] == days(-9, -3)
