@@ -36,8 +36,10 @@ _REQUIRED: Final = (
     "silver/int_conversions",
     "silver/int_reengagement_opens",
     "silver/int_revenue_events",
+    "silver/int_watermarks",
     "gold/campaign_daily",
 )
+_WHOLE: Final = ("bronze/bronze_costs", "bronze/bronze_skan_postbacks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
     connection = connect(settings, lake=lake, snapshot=snapshot, layers=("silver", "rules"))
     try:
         create_new_views(connection, lake, new, snapshot)
+        _create_whole_views(connection, lake, snapshot)
         implied = [app.app_id for app in load_apps(settings).apps.values() if app.implied_installs]
         dates = date_sets(connection, implied, _lookback_days(settings.dbt_project))
     finally:
@@ -113,6 +116,15 @@ def create_new_views(
         schema = lake.schema(table, snapshot[table]) if table in snapshot else contract_schema
         name = table.partition("/")[2]
         connection.execute(f'create or replace view bronze_new."{name}" as {select_files(schema, new.get(table, []))}')
+
+
+def _create_whole_views(connection: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Mapping[str, int]) -> None:
+    """Views of the small bronze tables whose records silver does not keep one by one."""
+    connection.execute("create schema if not exists bronze")
+    for table in _WHOLE:
+        files = lake.files(table, snapshot[table]) if table in snapshot else []
+        schema = lake.schema(table, snapshot[table]) if files else bronze_schemas()[table]
+        connection.execute(f"create view {table.replace('/', '.')} as {select_files(schema, files)}")
 
 
 def _why_full(lake: Lake, last: Run | None, code: str, full_refresh: bool) -> str | None:

@@ -6,61 +6,73 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
                     a new exchange rate is for
     touch_dates     the same for touchpoints and their prices
     touch_flag_dates  touch_dates and the days after them, as a repeated click is told by the click before it
+    consent_dates   dates of new consents, and of rows they collide with
     cost_dates      cost days of new cost rows, and those that a new exchange rate is for
     install_dates   installs to decide again: new or changed ones, others of their devices, those a new touch, consent
                     or refused receipt may reach, and those of the days on which fraud rules judge a site anew
     fraud_dates     conversion_dates, touch_flag_dates and cost_dates
     conversion_dates  install_dates, and the same for opens after a touch of a retargeting campaign
     credit_dates    event_dates, and every date on which a user of such a conversion was active
-    cohort_dates    install dates of every install with new events, and of cohorts that come of age
+    cohort_dates    install dates of users with new events within their cohort's days, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     journey_dates   last days of journeys that a new touch or conversion may lengthen, cut or turn into an install
     path_dates      cohort_dates and journey_dates
-    ingest_dates    receipt days of new rows
+    ingest_dates    receipt days of new rows, and of rows they are copies of
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Final
 
 import duckdb
 
 from lakehouse.contract import bronze_schemas
+from lakehouse.plan_queries import DEVICE_IDS, TOUCH_IDS, count, dates_of, following, prefixed
 from lakehouse.plan_rates import rated_dates
+from lakehouse.plan_returns import reengagement_dates
 
 COHORT_DAYS: Final = 30
-# The variable activity_lookback_days of the dbt project.
-ACTIVITY_DAYS: Final = 30
-_DEVICE_IDS: Final = "gaid, idfa, oaid, idfv, app_set_id, android_id"
-_TOUCH_IDS: Final = f"click_id, {_DEVICE_IDS}, user_id"
+# The variable max_installs_per_device_id of the dbt project.
+DEVICE_INSTALLS: Final = 50
+# Ids of an install with their kind; an absent one is null.
+_KINDED_IDS: Final = ", ".join(f"'{name}:' || {name}" for name in DEVICE_IDS.split(", "))
 
 
 def date_sets(
     connection: duckdb.DuckDBPyConnection, implied_apps: list[str], lookback_days: int
 ) -> dict[str, set[date]]:
-    """The date sets by name, over views `bronze_new`, `silver` and `rules`; `implied_apps` send no installs.
+    """The date sets by name, over views `bronze_new`, `silver`, `rules` and two tables of `bronze`.
+
+    Apps of `implied_apps` send no installs.
 
     `lookback_days` is how far a conversion looks for touches, in UTC dates.
     """
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
     connection.execute(
         f"""
+        -- Apps that send no installs: only a record that is not later than the known install can stand for it.
         create temp table new_events as
-            select app_id, record_id, event_date, ingest_date, install_id, event_at, received_at, receipt_state,
-                record_type = 'install' or app_id in ({apps}) as makes_install, record_type = 'session' as is_session,
-                coalesce(original_order_id, order_id) as original_order_id, referrer, {_TOUCH_IDS}
-            from bronze_new.bronze_app_events;
+            select n.app_id, n.record_id, n.event_date, n.ingest_date, n.install_id, n.event_at, n.received_at,
+                n.receipt_state, n.referrer,
+                n.record_type = 'install'
+                or n.app_id in ({apps}) and coalesce(n.event_at <= i.install_at, true) as makes_install,
+                n.record_type = 'session' as is_session,
+                coalesce(n.original_order_id, n.order_id) as original_order_id, {prefixed("n", TOUCH_IDS)}
+            from bronze_new.bronze_app_events n left join silver.int_installs i
+                on n.app_id in ({apps}) and n.app_id = i.app_id and n.install_id = i.install_id;
         create temp table new_touches as
-            select app_id, record_id, event_date, coalesce(is_retargeting, false) as is_retargeting, {_TOUCH_IDS}
+            select app_id, record_id, event_date, coalesce(is_retargeting, false) as is_retargeting, {TOUCH_IDS}
             from bronze_new.bronze_touchpoints;
         -- Rows already in silver under an id that arrived again.
         create temp table known_events as
-            select s.app_id, s.record_id, s.event_date, s.received_at, s.install_id, s.receipt_state,
+            select s.app_id, s.record_id, s.event_date, s.event_at, s.received_at, s.install_id, s.receipt_state,
                 s.record_type = 'session' as is_session, coalesce(s.original_order_id, s.order_id) as original_order_id,
-                s.record_type = 'install' or s.app_id in ({apps}) as makes_install
-            from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id;
+                s.record_type = 'install'
+                or s.app_id in ({apps}) and coalesce(s.event_at <= i.install_at, true) as makes_install
+            from silver.stg_app_events s semi join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
+                left join silver.int_installs i
+                on s.app_id in ({apps}) and s.app_id = i.app_id and s.install_id = i.install_id;
         create temp table known_touches as
             select s.event_date, s.received_at, coalesce(s.is_retargeting, false) as is_retargeting
             from silver.stg_touchpoints s semi join new_touches n on s.app_id = n.app_id and s.record_id = n.record_id;
@@ -70,7 +82,7 @@ def date_sets(
             union select app_id, install_id from known_events where makes_install and install_id is not null;
         """
     )
-    event_dates = _dates(
+    event_dates = dates_of(
         connection,
         """
         select event_date from new_events
@@ -84,8 +96,16 @@ def date_sets(
             where r.is_inherited or r.install_id is null
         """,
     )
-    touch_dates = _dates(connection, "select event_date from new_touches union select event_date from known_touches")
-    cost_dates = _dates(
+    touch_dates = dates_of(connection, "select event_date from new_touches union select event_date from known_touches")
+    consent_dates = dates_of(
+        connection,
+        """
+        select event_date from bronze_new.bronze_consents
+        union select s.event_date from silver.stg_consents s
+            semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
+        """,
+    )
+    cost_dates = dates_of(
         connection,
         """
         select cost_date from bronze_new.bronze_costs
@@ -94,7 +114,7 @@ def date_sets(
         """,
     )
     _add_installs_of_the_same_devices(connection)
-    install_dates = _dates(
+    install_dates = dates_of(
         connection,
         """
         select event_date from new_events where makes_install
@@ -103,21 +123,21 @@ def date_sets(
         """,
     )
     days = _longest_window_days(connection)
-    reengagement_dates = _reengagement_dates(connection, days)
+    reengagement_dates = reengagement_dates(connection, days)
     # A journey holds touches of the look-back before its last one, and waits the look-back for another or an install.
     journey_dates = {
         day + timedelta(days=n)
         for day in touch_dates | install_dates | reengagement_dates
         for n in range(-lookback_days, lookback_days + 1)
     }
-    touch_flag_dates = _following(touch_dates, 1) & (
-        touch_dates | _dates(connection, "select distinct event_date from silver.stg_touchpoints")
+    touch_flag_dates = following(touch_dates, 1) & (
+        touch_dates | dates_of(connection, "select distinct event_date from silver.stg_touchpoints")
     )
-    built = _dates(connection, "select distinct install_date from silver.int_installs")
-    install_dates |= _following(touch_flag_dates, days) & built
+    built = dates_of(connection, "select distinct install_date from silver.int_installs")
+    install_dates |= following(touch_flag_dates, days) & built
     # A site is judged on each install date by the installs and clicks of the days up to it.
-    install_dates |= _following(install_dates | touch_dates, _site_days(connection) - 1) & built
-    install_dates |= _dates(
+    install_dates |= following(install_dates | touch_dates, _site_days(connection) - 1) & built
+    install_dates |= dates_of(
         connection,
         """
         -- A receipt that the store does not know speaks against the install, however late it comes.
@@ -128,7 +148,7 @@ def date_sets(
         select i.install_date from silver.int_installs i join refused using (app_id, install_id)
         """,
     )
-    install_dates |= _dates(
+    install_dates |= dates_of(
         connection,
         """
         -- A consent is heard by installs at or after it, also the one that an earlier copy of it named.
@@ -152,27 +172,43 @@ def date_sets(
     cohort_dates = (
         install_dates
         | rated["cohorts"]
-        | _dates(
+        | dates_of(
             connection,
-            """
-        with ids as (select app_id, install_id from new_events union select app_id, install_id from known_events)
-        select distinct c.counted_install_date from silver.int_conversions c join ids using (app_id, install_id)
+            f"""
+        -- No mart of cohorts looks at what users do later; on the clock of 24 hours the last day ends a date later.
+        with active as (
+            select app_id, install_id, event_date from new_events
+            union select app_id, install_id, event_date from known_events
+        )
+        select distinct c.counted_install_date from silver.int_conversions c join active using (app_id, install_id)
+        where active.event_date <= c.counted_install_date + {COHORT_DAYS + 1}
         """,
         )
     )
-    cohort_dates |= ageing & _dates(connection, "select distinct install_date from silver.int_installs")
+    cohort_dates |= ageing & dates_of(connection, "select distinct install_date from silver.int_installs")
     received = " union ".join(
         f"select ingest_date from bronze_new.{table.partition('/')[2]}" for table in bronze_schemas()
     )
-    ingest_dates = _dates(
+    # A copy that was received earlier takes the place of the known one, whose day then counts it as a duplicate.
+    again = " union ".join(
+        f"select s.received_at::date from {known} s"
+        f" semi join bronze_new.{new} n on s.app_id = n.app_id and s.record_id = n.record_id"
+        for known, new in (
+            ("silver.stg_consents", "bronze_consents"),
+            ("bronze.bronze_costs", "bronze_costs"),
+            ("bronze.bronze_skan_postbacks", "bronze_skan_postbacks"),
+        )
+    )
+    ingest_dates = dates_of(
         connection,
-        f"{received} union select received_at::date from known_events"
+        f"{received} union {again} union select received_at::date from known_events"
         " union select received_at::date from known_touches",
     )
     return {
         "event_dates": event_dates,
         "touch_dates": touch_dates,
         "touch_flag_dates": touch_flag_dates,
+        "consent_dates": consent_dates,
         "cost_dates": cost_dates,
         "install_dates": install_dates,
         "conversion_dates": conversion_dates,
@@ -187,14 +223,25 @@ def date_sets(
 
 
 def _add_installs_of_the_same_devices(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let `changed_installs` grow until no other install shares a device id with one of them."""
+    """Let `changed_installs` grow until no other install shares a device id with one of them.
+
+    An id with more installs than a device may have, not counting those that change, makes no device before or after
+    this run and is passed over: one id of a broken SDK would otherwise bring back all history every day.
+    """
     connection.execute(
         f"""
+        create temp table crowded as
+            select app_id, id
+            from (
+                select app_id, unnest([{_KINDED_IDS}]) as id
+                from silver.int_installs anti join changed_installs using (app_id, install_id)
+            )
+            where id is not null group by app_id, id having count(*) > {DEVICE_INSTALLS};
         create temp table frontier as
-            select app_id, unnest([{_DEVICE_IDS}]) as id from new_events where makes_install
+            select app_id, unnest([{_KINDED_IDS}]) as id from new_events where makes_install
             union
-            select i.app_id, unnest([{_prefixed("i", _DEVICE_IDS)}])
-            from silver.int_installs i join changed_installs using (app_id, install_id)
+            select app_id, unnest([{_KINDED_IDS}])
+            from silver.int_installs semi join changed_installs using (app_id, install_id)
         """
     )
     while True:
@@ -202,104 +249,22 @@ def _add_installs_of_the_same_devices(connection: duckdb.DuckDBPyConnection) -> 
             f"""
             create or replace temp table found as
                 select i.app_id, i.install_id
-                from (select app_id, install_id, unnest([{_DEVICE_IDS}]) as id from silver.int_installs) i
-                semi join frontier f on i.app_id = f.app_id and i.id = f.id
+                from (select app_id, install_id, unnest([{_KINDED_IDS}]) as id from silver.int_installs) i
+                semi join (from frontier anti join crowded using (app_id, id)) f on i.app_id = f.app_id and i.id = f.id
                 anti join changed_installs c on i.app_id = c.app_id and i.install_id = c.install_id
                 group by all
             """
         )
-        if not _count(connection, "found"):
+        if not count(connection, "found"):
             return
         connection.execute(
             f"""
             insert into changed_installs select * from found;
             create or replace temp table frontier as
-                select i.app_id, unnest([{_prefixed("i", _DEVICE_IDS)}]) as id
-                from silver.int_installs i join found using (app_id, install_id)
+                select app_id, unnest([{_KINDED_IDS}]) as id
+                from silver.int_installs semi join found using (app_id, install_id)
             """
         )
-
-
-def _reengagement_dates(connection: duckdb.DuckDBPyConnection, days: int) -> set[date]:
-    """Dates on which an open may become, or cease to be, one that a retargeting touch brought about.
-
-    Nothing is looked for as long as no touch is of a retargeting campaign.
-    """
-    touched = _following(
-        _dates(
-            connection,
-            "select event_date from new_touches where is_retargeting"
-            " union select event_date from known_touches where is_retargeting",
-        ),
-        days,
-    )
-    if (
-        not touched
-        and not _count(connection, "silver.int_reengagement_opens")
-        and not _count(connection, "silver.stg_touchpoints where is_retargeting")
-    ):
-        return set()
-    keys = " union ".join(
-        f"""
-        select s.app_id, s.install_id, s.event_date from sessions s
-        join installs i on s.app_id = i.app_id and s.install_id = i.install_id
-        join touches t on i.app_id = t.app_id and i.{name} = t.{name}
-        """
-        for name in _TOUCH_IDS.split(", ")
-    )
-    # The click id in a referrer is read out in staging only, so of new installs every referrer is taken for one.
-    keys += """
-        union
-        select s.app_id, s.install_id, s.event_date from sessions s
-        join silver.int_installs i on s.app_id = i.app_id and s.install_id = i.install_id
-        join touches t on i.app_id = t.app_id and i.referrer_click_id = t.click_id
-        union
-        select s.app_id, s.install_id, s.event_date from sessions s
-        join new_events n on s.app_id = n.app_id and s.install_id = n.install_id
-        where n.makes_install and n.referrer is not null
-    """
-    opened = _dates(
-        connection,
-        f"""
-        with sessions as (
-            select app_id, install_id, event_date from new_events where is_session
-            union select app_id, install_id, event_date from known_events where is_session
-            -- Sessions that came before the install they belong to.
-            union select e.app_id, e.install_id, e.event_date from silver.stg_app_events e
-                semi join changed_installs c on e.app_id = c.app_id and e.install_id = c.install_id
-                where e.record_type = 'session'
-        ),
-        installs as (
-            select app_id, install_id, {_TOUCH_IDS} from silver.int_installs
-            union all select app_id, install_id, {_TOUCH_IDS} from new_events where makes_install
-        ),
-        touches as (
-            select app_id, {_TOUCH_IDS} from silver.stg_touchpoints where is_retargeting
-            union all select app_id, {_TOUCH_IDS} from new_touches where is_retargeting
-        )
-        select distinct event_date from ({keys})
-        """,
-    )
-    said = _dates(
-        connection,
-        """
-        select distinct o.conversion_date from silver.int_reengagement_opens o
-            join (
-                select app_id, install_id, event_at from bronze_new.bronze_consents
-                union all
-                select s.app_id, s.install_id, s.event_at from silver.stg_consents s
-                    semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
-            ) said on o.app_id = said.app_id and o.install_id = said.install_id and o.conversion_at >= said.event_at
-        union
-        select distinct conversion_date from silver.int_reengagement_opens
-            semi join changed_installs using (app_id, install_id)
-        """,
-    )
-    # An open changes what the opens after it are: whether they are the first, how long the user had been away.
-    later = _following(opened, max(days, ACTIVITY_DAYS)) & _dates(
-        connection, "select distinct conversion_date from silver.int_reengagement_opens"
-    )
-    return touched | opened | said | later
 
 
 def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[date]) -> set[date]:
@@ -310,7 +275,7 @@ def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[d
     connection.execute(
         "insert into conversion_dates select unnest(?::date[])", [[d.isoformat() for d in sorted(conversion_dates)]]
     )
-    return _dates(
+    return dates_of(
         connection,
         f"""
         with devices as (
@@ -337,42 +302,40 @@ def _site_days(connection: duckdb.DuckDBPyConnection) -> int:
     return max(int(connection.execute(sql).fetchall()[0][0]), 1)
 
 
-def _following(dates: set[date], days: int) -> set[date]:
-    """The dates and as many days after each."""
-    return {first + timedelta(days=n) for first in dates for n in range(days + 1)}
-
-
-def _prefixed(alias: str, columns: str) -> str:
-    return ", ".join(f"{alias}.{name}" for name in columns.split(", "))
-
-
-def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
-    return int(connection.execute(f"select count(*) from {relation}").fetchall()[0][0])
-
-
 def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
     """Install dates whose maturity may change, as some app's watermark (its latest lived instant) moves."""
-    rows = connection.execute(
+    connection.execute(
         """
-        with before as (
-            select app_id, max(least(event_at, received_at)) as watermark from silver.stg_app_events
-            where environment is distinct from 'claims' group by app_id
-        ),
-        kept as (
-            -- A copy with another time replaces the known row, which may take the watermark back.
-            select s.app_id, max(least(s.event_at, s.received_at)) as watermark
-            from silver.stg_app_events s anti join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
-            where s.environment is distinct from 'claims'
-            group by s.app_id
-        ),
-        arrived as (
-            select app_id, max(least(event_at, received_at)) as latest, min(least(event_at, received_at)) as earliest
-            from new_events group by app_id
-        )
+        create temp table arrived as
+            select n.app_id, max(least(n.event_at, n.received_at)) as latest,
+                min(least(n.event_at, n.received_at)) as earliest, any_value(w.watermark_at) as before
+            from new_events n left join silver.int_watermarks w using (app_id) group by n.app_id;
+        -- A copy with another time replaces the known row, which takes the watermark back if no other row is as late.
+        create temp table shaken as
+            select distinct app_id from known_events k semi join arrived a
+                on k.app_id = a.app_id and least(k.event_at, k.received_at) >= a.before;
+        """
+    )
+    # All of history is looked at only if a row that the watermark rests on came again.
+    kept = (
+        """
+        select s.app_id, max(least(s.event_at, s.received_at)) as watermark
+        from silver.stg_app_events s
+        semi join shaken on s.app_id = shaken.app_id
+        anti join new_events n on s.app_id = n.app_id and s.record_id = n.record_id
+        group by s.app_id
+        """
+        if count(connection, "shaken")
+        else "select null::varchar as app_id, null::timestamptz as watermark where false"
+    )
+    rows = connection.execute(
+        f"""
+        with kept as ({kept})
         select
-            least(b.watermark, coalesce(greatest(k.watermark, a.earliest), a.earliest))::date,
-            greatest(b.watermark, a.latest)::date
-        from arrived a left join before b using (app_id) left join kept k using (app_id)
+            case when s.app_id is null then coalesce(a.before, a.earliest)
+                else least(a.before, coalesce(greatest(k.watermark, a.earliest), a.earliest)) end::date,
+            greatest(a.before, a.latest)::date
+        from arrived a left join kept k using (app_id) left join shaken s using (app_id)
         """
     ).fetchall()
     ageing: set[date] = set()
@@ -385,8 +348,3 @@ def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
 def _longest_window_days(connection: duckdb.DuckDBPyConnection) -> int:
     hours = connection.execute("select max(window_hours) from rules.rule_attribution_windows").fetchall()[0][0]
     return -(-int(hours) // 24)
-
-
-def _dates(connection: duckdb.DuckDBPyConnection, sql: str) -> set[date]:
-    rows: Iterable[tuple[date | None]] = connection.execute(sql).fetchall()
-    return {row[0] for row in rows if row[0] is not None}

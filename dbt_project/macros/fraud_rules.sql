@@ -28,7 +28,8 @@
 
 {#
   What a rule may ask about: attribute -> (SQL, type, is it the source of the traffic). A conversion (block_event) is
-  told by its install and its winning candidate, which knows less of the touch. `at` is the instant of the conversion.
+  told by its install and its winning candidate, which knows less of the touch. A touch is a row of int_touch_matches if
+  that is what `touch` names, else one of stg_touchpoints. `at` is the instant of the conversion.
 #}
 {% macro fraud_attributes(action, touch, conversion, match, at) %}
     {%- set known = {
@@ -48,9 +49,10 @@
         'app_version': [conversion ~ '.app_version', 'version', false],
         'os_version': [conversion ~ '.os_version', 'version', false],
     } -%}
-    {%- set touched_at = touch ~ ('.event_at' if action == 'block_candidate' else '.touch_at') -%}
+    {%- set is_record = action == 'block_candidate' and touch != match -%}
+    {%- set touched_at = touch ~ ('.event_at' if is_record else '.touch_at') -%}
     {%- do known.update({
-        'touch_type': [touch ~ ('.record_type' if action == 'block_candidate' else '.touch_type'), 'text', false],
+        'touch_type': [touch ~ ('.record_type' if is_record else '.touch_type'), 'text', false],
         'ctit_s': [seconds_between(touched_at, conversion ~ '.' ~ at), 'number', false],
         'ctib_s': [seconds_between(touched_at, conversion ~ '.install_begin_server_at'), 'number', false],
     }) -%}
@@ -58,8 +60,8 @@
         {%- do known.update({
             'agency': [touch ~ '.agency', 'text', true],
             'sub_site_id': [touch ~ '.sub_site_id', 'text', true],
-            'touch_country': [touch ~ '.country', 'text', false],
-            'touch_ip_prefix': [touch ~ '.ip_prefix', 'text', false],
+            'touch_country': [touch ~ ('.country' if is_record else '.touch_country'), 'text', false],
+            'touch_ip_prefix': [touch ~ ('.ip_prefix' if is_record else '.touch_ip_prefix'), 'text', false],
             'is_signature_valid': [touch ~ '.is_signature_valid', 'boolean', false],
         }) -%}
     {%- endif -%}
@@ -176,7 +178,7 @@
 
 {#
   The id of the first active rule that hits a row, else null, as one expression. It reads columns of the aliases
-  `touch` (stg_touchpoints, or the winning candidate for block_event), `conversion` (int_installs), `match`
+  `touch` (stg_touchpoints or int_touch_matches, or the winning candidate for block_event), `conversion` (int_installs), `match`
   (int_touch_matches), and the text `flag_codes` of `fraud_flags_of_candidates` or `fraud_flags_of_conversions`.
 #}
 {% macro fraud_rule(

@@ -59,7 +59,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
 def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None:
     parts = delivered(simulate(seed=100 + seed, installs=90, days=45 if seed % 2 else 12), seed=seed, parts=5)
     if seed > 2:
-        parts = consents_late(parts)
+        parts = some_late(parts)
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
     for part in parts:
         step_by_step.land(part)
@@ -74,6 +74,7 @@ DATE_SETS = (
     "event_dates",
     "touch_dates",
     "touch_flag_dates",
+    "consent_dates",
     "cost_dates",
     "install_dates",
     "conversion_dates",

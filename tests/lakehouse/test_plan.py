@@ -8,12 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 
-from lakehouse.apps import load_apps
+from lakehouse.apps import App, load_apps, save_apps
 from lakehouse.contract import bronze_schemas
 from lakehouse.lake import Lake
 from lakehouse.pins import exported, pin, repin
 from lakehouse.plan import Plan, make_plan
+from lakehouse.plan_dates import ACTIVITY_DAYS, COHORT_DAYS, DEVICE_INSTALLS
 from lakehouse.runs import code_version, last_run, record_run
 from lakehouse.settings import Settings, load_settings
 
@@ -93,11 +95,14 @@ class World:
         opened = [("conversion_date", pa.date32()), ("conversion_at", instant)]
         order = [("original_order_id", pa.string()), ("event_date", pa.date32()), ("is_inherited", pa.bool_())]
         renewals = [e for e in events if e.get("original_order_id")]
+        lived = [min(e["event_at"], e["received_at"]) for e in events]
+        watermarks = [{"app_id": "app", "watermark_at": max(lived)}] if lived else []
         for name, columns, rows in (
             ("int_installs", [*install, ("install_at", instant), *ids], installs),
             ("int_conversions", [*install, *conversion], conversions),
             ("int_reengagement_opens", [*install[:2], *opened], []),
             ("int_revenue_events", [*install[:2], *order], renewals),
+            ("int_watermarks", [("app_id", pa.string()), ("watermark_at", instant)], watermarks),
         ):
             self.lake.overwrite(f"silver/{name}", table(pa.schema(columns), rows))
         self.lake.overwrite("gold/campaign_daily", table(pa.schema([("date", pa.date32())]), []))
@@ -449,3 +454,50 @@ def test_runs_are_numbered_and_the_newest_is_found(world: World) -> None:
     assert run is not None
     assert run.sequence == 1
     assert set(run.snapshot) == set(BRONZE)
+
+
+def test_a_cost_that_was_received_before_its_known_copy_dirties_the_day_of_that_copy(world: World) -> None:
+    world.land("bronze/bronze_costs", [event("c", 0, "cost", received=5)])
+    world.build([])
+    world.land("bronze/bronze_costs", [event("c", 0, "cost", received=3)])
+    assert world.plan().dates["ingest_dates"] == days(3, 5)
+
+
+def test_an_id_that_a_crowd_shares_does_not_bring_its_installs_back(world: World) -> None:
+    crowd = [event(f"c{n}", -60 - n, "install", f"c{n}") | {"gaid": "broken"} for n in range(DEVICE_INSTALLS)]
+    world.land("bronze/bronze_app_events", crowd)
+    world.build(crowd)
+    one_more = event("x", 0, "install", "x") | {"gaid": "broken"}
+    world.land("bronze/bronze_app_events", [one_more])
+    # With it the id has one install too many for a device: all of them change, once.
+    assert set(days(*range(-60 - DEVICE_INSTALLS + 1, -59))) <= set(world.plan().dates["install_dates"])
+
+    world.build([*crowd, one_more])
+    world.land("bronze/bronze_app_events", [event("y", 1, "install", "y") | {"gaid": "broken"}])
+    assert world.plan().dates["install_dates"] == days(1)
+
+
+def test_a_later_record_of_an_app_without_installs_leaves_its_install_alone(world: World) -> None:
+    save_apps(world.settings, [App(app_id="app", platform="web", implied_installs=True)])
+    known = [event("a", -50, "install")]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("b", 0)])
+    assert world.plan().dates["install_dates"] == []
+    world.land("bronze/bronze_app_events", [event("c", -51)])
+    assert world.plan().dates["install_dates"] == days(-51, -50)
+
+
+def test_the_plan_and_the_models_have_the_same_limits() -> None:
+    project = yaml.safe_load((load_settings({}).dbt_project / "dbt_project.yml").read_text(encoding="utf-8"))
+    assert project["vars"]["max_installs_per_device_id"] == DEVICE_INSTALLS
+    assert project["vars"]["activity_lookback_days"] == ACTIVITY_DAYS
+    assert project["vars"]["cohort_days"] == COHORT_DAYS
+
+
+def test_a_consent_told_again_dirties_both_of_its_days(world: World) -> None:
+    known = [event("s", -9, "consent")]
+    world.land("bronze/bronze_consents", known)
+    world.build([], known)
+    world.land("bronze/bronze_consents", [event("s", -3, "consent")])
+    assert world.plan().dates["consent_dates"] == days(-9, -3)

@@ -44,54 +44,13 @@ conversions as (
         {{ language('install.locale') }} as language
     from {{ ref('int_conversions') }} as conversion
     inner join {{ ref('int_installs') }} as install
-        on conversion.app_id = install.app_id and conversion.install_id = install.install_id
+        on
+            conversion.app_id = install.app_id
+            and conversion.install_id = install.install_id
+            and conversion.install_date = install.install_date
     where
         {{ planned_dates('conversion.conversion_date') }}
         and conversion.conversion_type != 'att_second_install'
-),
-
-touches as (
-    select
-        app_id,
-        record_id,
-        event_at,
-        event_date,
-        is_retargeting,
-        click_id,
-        user_id,
-        gaid,
-        idfa,
-        oaid,
-        idfv,
-        app_set_id,
-        android_id,
-        ip_prefix,
-        os_name,
-        device_model,
-        {{ language('locale') }} as language
-    from {{ ref('stg_touchpoints') }}
-    where {{ planned_dates('event_date', days_before=lookback) }}
-),
-
-matches_by_id as (
-    {% for method, conversion_id, touch_id in ids -%}
-        select
-            conversion.app_id,
-            conversion.conversion_id,
-            conversion.conversion_date,
-            conversion.install_id,
-            conversion.install_date,
-            touch.record_id as touch_id,
-            touch.event_date as touch_date,
-            '{{ method }}' as match_method
-        from conversions as conversion
-        inner join touches as touch
-            on conversion.app_id = touch.app_id and conversion.{{ conversion_id }} = touch.{{ touch_id }}
-        where
-            {{ days_between('touch.event_date', 'conversion.conversion_date') }} between 0 and {{ lookback }}
-            and (conversion.conversion_type != 'reengagement' or touch.is_retargeting)
-        {% if not loop.last %}union all{% endif %}
-    {% endfor %}
 ),
 
 -- Where the rules in force give likeness a window at all, and the longest one.
@@ -133,6 +92,74 @@ likely_conversions as (
     inner join longest_windows as longest
         on {{ same('conversion', 'longest', ['app_id', 'platform', 'conversion_type', 'conversion_date']) }}
     where not conversion.needs_retargeting
+),
+
+-- One pass over the touches keeps those that share an id with a conversion or are like one, a small part of them, so that
+-- all joins below are small. It looks at ids of any app, which keeps a few too many and saves a key.
+touches as (
+    select
+        app_id,
+        record_id,
+        record_type,
+        event_at,
+        event_date,
+        partner,
+        campaign_id,
+        campaign_name,
+        adset_id,
+        creative_id,
+        site_id,
+        sub_site_id,
+        agency,
+        country,
+        environment,
+        is_signature_valid,
+        is_retargeting,
+        has_ad_user_data_consent,
+        click_id,
+        user_id,
+        gaid,
+        idfa,
+        oaid,
+        idfv,
+        app_set_id,
+        android_id,
+        ip_prefix,
+        os_name,
+        device_model,
+        {{ language('locale') }} as language
+    from {{ ref('stg_touchpoints') }}
+    where
+        {{ planned_dates('event_date', days_before=lookback) }}
+        and (
+            {% for _, conversion_id, touch_id in ids -%}
+            {{ touch_id }} in (select {{ conversion_id }} from conversions where {{ conversion_id }} is not null)
+            or {% endfor -%}
+            (ip_prefix, os_name, device_model, {{ language('locale') }}) in (
+                select ip_prefix, os_name, device_model, language from likely_conversions
+            )
+        )
+),
+
+matches_by_id as (
+    {% for method, conversion_id, touch_id in ids -%}
+        select
+            conversion.app_id,
+            conversion.conversion_id,
+            conversion.conversion_date,
+            conversion.install_id,
+            conversion.install_date,
+            touch.record_id as touch_id,
+            touch.event_date as touch_date,
+            '{{ method }}' as match_method
+        from conversions as conversion
+        inner join touches as touch
+            on conversion.app_id = touch.app_id and conversion.{{ conversion_id }} = touch.{{ touch_id }}
+        where
+            {{ days_between('touch.event_date', 'conversion.conversion_date') }} between 0 and {{ lookback }}
+            and (conversion.conversion_type != 'reengagement' or touch.is_retargeting)
+        {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 ),
 
 likenesses as (
@@ -182,23 +209,25 @@ matches as (
         and coalesce(conversion.android_id = touch.android_id, true)
 ),
 
+-- A conversion has one date and one install, a touch one date: the least is the only one.
 strongest as (
     select
         match.app_id,
         match.conversion_id,
-        match.conversion_date,
-        match.install_id,
-        match.install_date,
         match.touch_id,
-        match.touch_date,
+        min(match.conversion_date) as conversion_date,
+        min(match.install_id) as install_id,
+        min(match.install_date) as install_date,
+        min(match.touch_date) as touch_date,
         min(method.method_strength) as method_strength,
         max(match.match_confidence) as match_confidence,
-        count(distinct match.match_method) as method_count
+        {% for method in ids | map(attribute=0) | unique -%}
+        max(case when match.match_method = '{{ method }}' then 1 else 0 end) +
+        {% endfor -%}
+        max(case when match.match_method = 'probabilistic' then 1 else 0 end) as method_count
     from matches as match
     inner join {{ ref('rule_match_methods') }} as method on match.match_method = method.match_method
-    group by
-        match.app_id, match.conversion_id, match.conversion_date, match.install_id, match.install_date, match.touch_id,
-        match.touch_date
+    group by match.app_id, match.conversion_id, match.touch_id
 )
 
 select
@@ -213,6 +242,27 @@ select
     method.match_class,
     strongest.method_strength,
     strongest.match_confidence,
-    strongest.method_count
+    cast(strongest.method_count as bigint) as method_count,
+    touch.record_type as touch_type,
+    touch.event_at as touch_at,
+    touch.partner,
+    touch.campaign_id,
+    touch.campaign_name,
+    touch.adset_id,
+    touch.creative_id,
+    touch.site_id,
+    touch.environment,
+    touch.is_signature_valid,
+    coalesce(touch.is_retargeting, false) as is_retargeting,
+    touch.has_ad_user_data_consent as has_touch_consent,
+    touch.agency,
+    touch.sub_site_id,
+    touch.country as touch_country,
+    touch.ip_prefix as touch_ip_prefix
 from strongest
 inner join {{ ref('rule_match_methods') }} as method on strongest.method_strength = method.method_strength
+inner join touches as touch
+    on
+        strongest.app_id = touch.app_id
+        and strongest.touch_id = touch.record_id
+        and strongest.touch_date = touch.event_date

@@ -1,3 +1,5 @@
+{{ config(meta={'plan': 'consent_dates'}, partition_by='event_date') }}
+
 {% set columns = [
     'app_id', 'record_id', 'record_type', 'platform', 'environment', 'event_at', 'sent_at', 'received_at',
     'event_date', 'is_event_at_missing', 'source', 'payload_hash', 'properties', 'install_id', 'user_id', 'idfa',

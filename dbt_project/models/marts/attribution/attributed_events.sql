@@ -55,6 +55,8 @@ installs as (
             told.app_id = decision.app_id
             and told.conversion_id = decision.conversion_id
             and told.conversion_date = decision.conversion_date
+            -- So that the tables on the outside share more than the app, whichever is joined first.
+            and told.install_id = decision.install_id
     where
         conversion.conversion_type != 'reengagement'
         and told.conversion_type != 'reengagement'

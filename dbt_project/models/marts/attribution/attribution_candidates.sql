@@ -23,19 +23,19 @@ matched as (
         conversion.ruleset_id,
         install.install_begin_server_at,
         install.has_ad_user_data_consent,
-        touch.record_id as touch_id,
-        touch.record_type as touch_type,
-        touch.event_at as touch_at,
-        touch.partner,
-        touch.campaign_id,
-        touch.campaign_name,
-        touch.adset_id,
-        touch.creative_id,
-        touch.site_id,
-        touch.environment,
-        touch.is_signature_valid,
-        coalesce(touch.is_retargeting, false) as is_retargeting,
-        touch.has_ad_user_data_consent as has_touch_consent,
+        match.touch_id,
+        match.touch_type,
+        match.touch_at,
+        match.partner,
+        match.campaign_id,
+        match.campaign_name,
+        match.adset_id,
+        match.creative_id,
+        match.site_id,
+        match.environment,
+        match.is_signature_valid,
+        match.is_retargeting,
+        match.has_touch_consent,
         match.match_method,
         match.match_class,
         match.method_strength,
@@ -43,8 +43,9 @@ matched as (
         kind.tier,
         -- Fraud rules speak of installs: of the time from the click to the first open, and of its download.
         case
-            when conversion.conversion_type != 'reengagement' then {{ fraud_rule('block_candidate') }}
+            when conversion.conversion_type != 'reengagement' then {{ fraud_rule('block_candidate', touch='match') }}
         end as fraud_rule_id
+    -- Every pair of these tables shares more than the app, so that no order of the joins is a product of them.
     from {{ ref('int_touch_matches') }} as match
     inner join {{ ref('int_conversions') }} as conversion
         on
@@ -53,13 +54,13 @@ matched as (
             and match.conversion_date = conversion.conversion_date
     inner join {{ ref('int_installs') }} as install
         on
-            match.app_id = install.app_id
+            conversion.app_id = install.app_id
+            and conversion.install_id = install.install_id
+            and conversion.install_date = install.install_date
             and match.install_id = install.install_id
             and match.install_date = install.install_date
-    inner join {{ ref('stg_touchpoints') }} as touch
-        on match.app_id = touch.app_id and match.touch_id = touch.record_id and match.touch_date = touch.event_date
     inner join {{ ref('rule_touch_types') }} as kind
-        on touch.record_type = kind.touch_type and match.match_class = kind.match_class
+        on match.touch_type = kind.touch_type and match.match_class = kind.match_class
     left join flags
         on
             match.app_id = flags.app_id
@@ -68,7 +69,6 @@ matched as (
     where
         {{ planned_dates('match.conversion_date') }}
         and {{ planned_dates('conversion.conversion_date') }}
-        and {{ planned_dates('touch.event_date', days_before=var('attribution_lookback_days')) }}
 ),
 
 -- Worked out once per situation, not once per candidate.

@@ -118,22 +118,28 @@ changes as (
     from rejected
 ),
 
+changed_installs as (
+    select distinct
+        decision.app_id,
+        decision.install_id,
+        decision.install_date
+    from changes
+    inner join decisions as decision
+        on changes.app_id = decision.app_id and changes.conversion_id = decision.conversion_id
+),
+
 revenues as (
     select
-        app_id,
-        install_id,
-        cast(sum(revenue_usd) as decimal(18, 6)) as revenue_usd
-    from {{ ref('int_revenue_events') }}
+        revenue.app_id,
+        revenue.install_id,
+        cast(sum(revenue.revenue_usd) as decimal(18, 6)) as revenue_usd
+    from {{ ref('int_revenue_events') }} as revenue
+    inner join changed_installs as changed
+        on revenue.app_id = changed.app_id and revenue.install_id = changed.install_id
     where
-        (app_id, install_id) in (
-            select
-                decision.app_id,
-                decision.install_id
-            from changes
-            inner join decisions as decision
-                on changes.app_id = decision.app_id and changes.conversion_id = decision.conversion_id
-        )
-    group by app_id, install_id
+        {{ days_between('changed.install_date', 'revenue.event_date') }} <= 30
+        and {{ planned_dates('revenue.event_date', days_after=30) }}
+    group by revenue.app_id, revenue.install_id
 )
 
 select

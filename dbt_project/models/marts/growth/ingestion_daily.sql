@@ -1,3 +1,5 @@
+{{ config(meta={'plan': 'ingest_dates'}, partition_by='ingest_date') }}
+
 {% set tables = [
     'bronze_app_events', 'bronze_touchpoints', 'bronze_costs', 'bronze_consents', 'bronze_skan_postbacks',
 ] %}
@@ -13,6 +15,7 @@ receipts as (
         sum(accepted) as accepted,
         sum(rejected) as rejected
     from {{ source('bronze', 'bronze_receipts') }}
+    where {{ planned_dates('ingest_date') }}
     group by app_id, ingest_date
 ),
 
@@ -22,6 +25,7 @@ landed as (
         {%- for table in tables %}
             select app_id, ingest_date, count(*) as row_count
             from {{ source('bronze', table) }}
+            where {{ planned_dates('ingest_date') }}
             group by app_id, ingest_date
             {% if not loop.last %}union all{% endif %}
         {%- endfor %}
@@ -36,6 +40,10 @@ firsts as (
         {%- for model in ['stg_app_events', 'stg_touchpoints', 'stg_consents'] %}
             select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
             from {{ ref(model) }}
+            where
+                {{ planned_dates('cast(received_at as date)') }}
+                -- The same as instants, by which files that were received on other days are passed over.
+                and {{ planned_dates('received_at', days_after=1) }}
             group by 1, 2
             union all
         {%- endfor %}
@@ -45,8 +53,10 @@ firsts as (
             from (
                 select app_id, record_id, min(received_at) as received_at
                 from {{ source('bronze', table) }}
+                where {{ planned_keys(source('bronze', table), ['app_id', 'record_id'], 'ingest_date') }}
                 group by app_id, record_id
             ) as records
+            where {{ planned_dates('cast(received_at as date)') }}
             group by 1, 2
             {% if not loop.last %}union all{% endif %}
         {%- endfor %}
@@ -57,6 +67,7 @@ firsts as (
 kept_rejects as (
     select coalesce(app_id, '') as app_id, ingest_date, count(*) as rejects_kept
     from {{ source('bronze', 'bronze_rejects') }}
+    where {{ planned_dates('ingest_date') }}
     group by 1, 2
 ),
 

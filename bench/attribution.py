@@ -1,0 +1,112 @@
+"""Section `attribution`: candidates and decisions at full size beside their limit, and a day on a growing history.
+
+`python -m bench.attribution --touches 300000 --installs 15000 --events-a-day 1000 --rounds 1` is a small trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from bench.attribution_history import daily_increment
+from bench.attribution_process import MEMORY, cold, dbt
+from bench.attribution_world import Size, write_crowd, write_world
+from lakehouse.apps import App, save_apps
+from lakehouse.lake import Lake
+from lakehouse.settings import Settings, load_settings
+
+DECIDED: Final = ("int_touch_matches", "attribution_candidates", "attribution_decisions")
+# What the timed models read besides the two tables that are generated.
+_READ_BY_THEM: Final = (
+    "int_install_devices",
+    "int_reinstalls",
+    "int_reengagement_opens",
+    "int_rulesets",
+    "int_conversions",
+)
+CROWD: Final = 100_000
+EVENTS_A_DAY: Final = 20_000
+_LITTLE_MEMORY: Final = "2GB"
+
+
+def run(size: Size | None = None, events_a_day: int = EVENTS_A_DAY, rounds: int = 3) -> list[dict[str, Any]]:
+    """Rows of the section."""
+    with tempfile.TemporaryDirectory(prefix="unmogrowp-bench-") as folder:
+        increments = daily_increment(Path(folder), events_a_day, rounds)
+    with tempfile.TemporaryDirectory(prefix="unmogrowp-bench-") as folder:
+        decisions = candidate_decision(Path(folder), size or Size(), rounds)
+    return decisions + increments
+
+
+def candidate_decision(folder: Path, size: Size, rounds: int) -> list[dict[str, Any]]:
+    """Ours and the limit in turns, within little memory too; then again with a crowd in one address range."""
+    settings = decision_home(folder, size)
+    rows = _compared(settings, "candidate_decision", rounds)
+    little, limit = decide(settings, _LITTLE_MEMORY), cold(settings, ["limit", "one_pass"], _LITTLE_MEMORY)
+    rows.append(_row(f"candidate_decision_{_LITTLE_MEMORY}", [little], [limit]))
+    rows.append(_plain(f"candidate_decision_{_LITTLE_MEMORY}_peak", little["peak_mib"], "MiB"))
+    write_crowd(Lake(settings.lake), size, CROWD)
+    dbt(settings, "run", "--select", *_READ_BY_THEM)
+    return rows + _compared(settings, "candidate_decision_crowd", rounds)
+
+
+def _compared(settings: Settings, name: str, rounds: int) -> list[dict[str, Any]]:
+    ours, limits = [], []
+    for _ in range(rounds):
+        ours.append(decide(settings))
+        limits.append(cold(settings, ["limit", "one_pass"]))
+    return [
+        _row(name, ours, limits),
+        *(_plain(f"{name}_{model}", _median(ours, model), "s") for model in DECIDED),
+        _plain(f"{name}_peak", max(o["peak_mib"] for o in ours), "MiB"),
+        _plain(f"{name}_limit_peak", max(o["peak_mib"] for o in limits), "MiB"),
+    ]
+
+
+def decision_home(folder: Path, size: Size) -> Settings:
+    """A home whose lake has everything that the timed models read."""
+    settings = load_settings({"UNMOGROWP_HOME": str(folder)})
+    apps = [App(app_id=f"com.studio.game.{n}", platform="android" if n < 2 else "ios") for n in range(4)]
+    save_apps(settings, apps)
+    dbt(settings, "build", "--resource-type=seed", "--resource-type=model", "--select", "tag:core")
+    write_world(Lake(settings.lake), size)
+    dbt(settings, "run", "--select", *_READ_BY_THEM)
+    return settings
+
+
+def decide(settings: Settings, memory: str = MEMORY) -> dict[str, Any]:
+    return cold(settings, ["dbt", "run", "--select", *DECIDED], memory)
+
+
+def _median(measured: list[dict[str, Any]], model: str) -> float:
+    return statistics.median(m["models"][model] for m in measured)
+
+
+def _row(name: str, ours: list[dict[str, Any]], limits: list[dict[str, Any]]) -> dict[str, Any]:
+    value, limit = (statistics.median(m["seconds"] for m in side) for side in (ours, limits))
+    return {
+        "name": name,
+        "value": value,
+        "unit": "s",
+        "limit_name": "same_joins_and_columns_to_delta",
+        "limit_value": limit,
+        "ratio": value / limit,
+    }
+
+
+def _plain(name: str, value: float, unit: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "limit_name": None, "limit_value": None, "ratio": None}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="The section at another size.")
+    parser.add_argument("--touches", type=int, default=Size.touches)
+    parser.add_argument("--installs", type=int, default=Size.installs)
+    parser.add_argument("--events-a-day", type=int, default=EVENTS_A_DAY)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    print(json.dumps(run(Size(asked.touches, asked.installs), asked.events_a_day, asked.rounds), indent=2))
