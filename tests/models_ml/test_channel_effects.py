@@ -17,6 +17,8 @@ from lakehouse.engine import create_view
 from lakehouse.lake import Lake
 from models_ml.multi_touch import credit, markov
 from models_ml.multi_touch.channel_effects import ChannelEffects, write_channel_effects
+from models_ml.multi_touch.journeys import Journey, without_repeats
+from models_ml.multi_touch.shapley import shapley
 
 A, B, C = ("a", "x"), ("b", "y"), ("c", "z")
 GOLDEN = [((A, B), 3, 1), ((A,), 1, 3), ((B,), 2, 2), ((B, A, C), 1, 1), ((C,), 0, 4)]
@@ -198,6 +200,10 @@ def test_the_order_of_rows_does_not_matter(golden: World, tmp_path: Path) -> Non
         other.con.execute("insert into silver.int_channel_paths values (?, ?, ?, ?, ?, ?, ?, ?)", list(row))
     other.write()
     assert other.rows() == golden.rows()
+    written = [world.lake.open("ml/channel_effects").to_pyarrow_table().to_pylist() for world in (golden, other)]
+    assert written[0] == written[1]
+    keys = [(row["level"], row["model"], row["partner"]) for row in written[0]]
+    assert keys == sorted(keys)
 
 
 def test_names_come_back_as_they_were(world: World) -> None:
@@ -225,9 +231,13 @@ def test_sampled_values_come_with_their_error_in_installs(world: World) -> None:
         world.add(((f"p{n:02}", ""),), n + 1)
         world.add(((f"p{n:02}", ""), (f"p{(n + 1) % 13:02}", "")), 3, lost=True)
     world.write()
-    errors = [row["standard_error"] for row in world.rows("level = 'partner' and model = 'shapley'")]
+    found = sorted(world.rows("level = 'partner' and model = 'shapley'"), key=lambda row: str(row["partner"]))
+    errors = [row["standard_error"] for row in found]
     assert len(errors) == 13
-    assert all(0 < error < 91 for error in errors)
+    journeys = [Journey((n,), n + 1) for n in range(13)] + [Journey((n, (n + 1) % 13), 0, 3) for n in range(13)]
+    game = shapley(without_repeats(journeys), 13, seed=credit.SEED)
+    assert game.share_errors is not None
+    assert errors == pytest.approx((game.share_errors * 91).tolist()), "91 installs"
     assert {row["standard_error"] for row in world.rows("model = 'markov_1'")} == {None}
 
 
