@@ -123,11 +123,11 @@ def date_sets(
         """,
     )
     days = _longest_window_days(connection)
-    reengagement_dates = reengagement_dates(connection, days)
+    returning = reengagement_dates(connection, days)
     # A journey holds touches of the look-back before its last one, and waits the look-back for another or an install.
     journey_dates = {
         day + timedelta(days=n)
-        for day in touch_dates | install_dates | reengagement_dates
+        for day in touch_dates | install_dates | returning
         for n in range(-lookback_days, lookback_days + 1)
     }
     touch_flag_dates = following(touch_dates, 1) & (
@@ -167,7 +167,7 @@ def date_sets(
     touch_dates |= rated["touches"]
     cost_dates |= rated["costs"]
     install_dates |= rated["installs"]
-    conversion_dates = install_dates | reengagement_dates
+    conversion_dates = install_dates | returning
     ageing = _ageing_dates(connection)
     cohort_dates = (
         install_dates

@@ -1,4 +1,4 @@
-"""Dates on which opens may become, or cease to be, returns after a retargeting touch: part of the date sets of a plan."""
+"""Dates on which opens may become, or cease to be, returns after a retargeting touch: a part of the date sets."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@
         {%- do cases.append([row.valid_from | string, 'cast(' ~ row.threshold_value ~ ' as double)']) -%}
     {%- endfor -%}
     {%- if not execute -%}{{ return('0') }}{%- endif -%}
+    {%- if not cases and flags.WHICH in ('compile', 'docs', 'generate') -%}{{ return('cast(null as double)') }}{%- endif -%}
     {%- if not cases -%}
         {{ exceptions.raise_compiler_error("rule_fraud_thresholds has no threshold " ~ name) }}
     {%- endif -%}

@@ -114,7 +114,7 @@ def add_rules(lake: Lake) -> None:
         default = table.slice(0, 1).to_pylist()[0]
         rows = [
             default
-            | {"app_id": file.parent.name}
+            | ({"app_id": file.parent.name} if "app_id" in table.schema.names else {})
             | {column: parse(text, table.schema.field(column).type) for column, text in line.items()}
             for file in sorted(CASES[0].parent.glob(f"*/{name}.csv"))
             for line in read(file)

@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Home:
 def write(home: Home, hours: str, name: str = WINDOWS) -> None:
     text = (PROJECT / "seeds" / f"{WINDOWS}.csv").read_text(encoding="utf-8")
     home.settings.rules_dir.mkdir(exist_ok=True)
-    changed = text.replace("click,1970-01-01,168", f"click,1970-01-01,{hours}")
+    changed = text.replace("click,deterministic,1970-01-01,,168", f"click,deterministic,1970-01-01,,{hours}")
     (home.settings.rules_dir / f"{name}.csv").write_text(changed, encoding="utf-8")
 
 
@@ -34,8 +34,8 @@ def test_a_rule_file_of_the_home_is_what_dbt_reads(dbt: Dbt, home: Home) -> None
     write(home, "48")
     outcome = dbt(home.folder, "build", "--select", WINDOWS, "rule_touch_types")
     assert outcome.success, outcome.failures
-    assert hours(home) == [24, 48, 168]
-    assert home.lake.row_count("rules/rule_touch_types") == 3, "rules that the home has no file for stay the project's"
+    assert hours(home) == [0, 6, 24, 48, 168]
+    assert home.lake.row_count("rules/rule_touch_types") == 6, "rules that the home has no file for stay the project's"
 
 
 def test_a_wrong_rule_file_is_refused_and_the_rules_stay(dbt: Dbt, home: Home) -> None:
@@ -44,7 +44,7 @@ def test_a_wrong_rule_file_is_refused_and_the_rules_stay(dbt: Dbt, home: Home) -
     outcome = dbt(home.folder, "build", "--select", f"{WINDOWS}", "rule_risk_bands")
     assert f"{WINDOWS}.csv, row 2: window_hours is 999" in outcome.message(WINDOWS)
     assert outcome.status("rule_risk_bands") == "success", "other files are right"
-    assert hours(home) == [24, 168, 168]
+    assert hours(home) == [0, 6, 24, 168, 168]
 
 
 def test_a_rule_file_that_replaces_nothing_stops_every_seed(dbt: Dbt, home: Home) -> None:

@@ -15,7 +15,8 @@ from lakehouse.contract import bronze_schemas
 from lakehouse.lake import Lake
 from lakehouse.pins import exported, pin, repin
 from lakehouse.plan import Plan, make_plan
-from lakehouse.plan_dates import ACTIVITY_DAYS, COHORT_DAYS, DEVICE_INSTALLS
+from lakehouse.plan_dates import COHORT_DAYS, DEVICE_INSTALLS
+from lakehouse.plan_returns import ACTIVITY_DAYS
 from lakehouse.runs import code_version, last_run, record_run
 from lakehouse.settings import Settings, load_settings
 
@@ -86,7 +87,7 @@ class World:
             self.lake.overwrite(name, table(schema, rows))
         instant = BRONZE["bronze/bronze_app_events"].field("event_at").type
         install = [("app_id", pa.string()), ("install_id", pa.string()), ("install_date", pa.date32())]
-        ids = [(name, pa.string()) for name in ("click_id", *DEVICE_IDS, "user_id")]
+        ids = [(name, pa.string()) for name in ("click_id", "referrer_click_id", *DEVICE_IDS, "user_id")]
         conversion = [
             ("device_id", pa.string()),
             ("conversion_date", pa.date32()),
