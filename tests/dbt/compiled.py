@@ -44,6 +44,8 @@ class Models:
             "create table config.apps (app_id varchar, platform varchar, time_zone varchar, currency varchar,"
             " implied_installs boolean)"
         )
+        for table, schema in bronze_schemas().items():
+            self._fill(table.replace("/", "."), schema.empty_table(), is_new=True)
         for seed in described_seeds():
             self._load_seed(seed["name"], seed["config"]["column_types"])
         self._order = order_of(self.sql)
