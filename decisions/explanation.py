@@ -89,7 +89,9 @@ def _story(connection: duckdb.DuckDBPyConnection, lake: Lake, install: Row) -> S
         connection,
         "select count(*) as event_count, cast(coalesce(sum(revenue_usd), 0) as decimal(18, 6)) as revenue_usd,"
         " max(event_at) as last_revenue_at"
-        " from silver.int_revenue_events where app_id = ? and install_id = ? and event_at >= ?",
+        " from silver.int_revenue_events semi join (select app_id, install_id from silver.int_conversions"
+        " where app_id = ? and counted_install_id = ? and conversion_type != 'reengagement')"
+        " using (app_id, install_id) where event_at >= ?",
         [*key, install["install_at"]],
     )[0]
     consents = _rows(

@@ -34,6 +34,7 @@ COMPARED: Final = (
     "gold/attributed_installs",
     "gold/attribution_candidates",
     "gold/campaign_daily",
+    "silver/int_conversions",
     "silver/int_revenue_events",
     "silver/int_watermarks",
 )

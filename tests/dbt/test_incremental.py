@@ -27,7 +27,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
     modes, rejected = [], []
     for part in parts:
         step_by_step.land(part)
-        modes.append(run(dbt, step_by_step, "run").mode)
+        modes.append(run(dbt, step_by_step, "run", OTHER_RULES).mode)
         rejected.append(rejections(step_by_step.lake))
     # Late fraud restates: the touches that were taken for honest at first lose what they had won.
     assert rejected[0] == rejected[1] == set()
@@ -36,7 +36,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
     } | {("duplicate_click", "t-second")}
     assert modes == ["full", "incremental", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
-    run(dbt, at_once, "run")
+    run(dbt, at_once, "run", OTHER_RULES)
     for model in ("int_watermarks", "skan_postback_facts", "skan_daily", "ios_daily", "cost_restatements"):
         assert rows_elsewhere(dbt, at_once, model) == rows_of(at_once.lake, table_of(model)), model
     compared = [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]
@@ -63,9 +63,9 @@ def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
     for part in parts:
         step_by_step.land(part)
-        run(dbt, step_by_step, "build")
+        run(dbt, step_by_step, "build", OTHER_RULES)
     at_once.land([row for part in reversed(parts) for row in part])
-    run(dbt, at_once, "run")
+    run(dbt, at_once, "run", OTHER_RULES)
     for table in [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]:
         assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
 
@@ -101,13 +101,16 @@ def is_late(table: str, row: Row) -> bool:
     return table == "bronze/bronze_consents" or of_stranger
 
 
-def run(dbt: Dbt, home: Home, command: str) -> Plan:
-    """One run as the platform does it: pin, plan, build what the plan says, note what was consumed."""
+def run(dbt: Dbt, home: Home, command: str, rules: dict[str, list[Row]] | None = None) -> Plan:
+    """One run as the platform does it: pin, plan, build what the plan says, note what was consumed.
+
+    `rules` are lines beside those of the project.
+    """
     snapshot = home.lake.pin()
     plan = make_plan(home.settings, home.lake, snapshot)
     if plan.mode == "full":
         assert dbt(home.folder, "seed").success
-        home.add_rules(OTHER_RULES)
+        home.add_rules(rules or {})
         snapshot = home.lake.pin()
     kinds = ["model"] + (["test"] if command == "build" else [])
     arguments = [f"--resource-type={kind}" for kind in kinds]

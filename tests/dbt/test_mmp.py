@@ -17,6 +17,7 @@ from tests.dbt.test_incremental import rows_of
 from tests.dbt.world import START, Home, Row, record
 from tests.ingestion.appsflyer_reports import report
 
+pytestmark = pytest.mark.slow
 APP = "game.android"
 NOON = START + timedelta(days=9, hours=12)
 Known = tuple[str, Row]

@@ -127,9 +127,7 @@ def test_a_second_run_changes_nothing_but_publication_times(home: Home) -> None:
     assert all(new["at"] > old["at"] for new, old in zip(after, before, strict=True))
 
 
-def test_one_day_more_through_a_kill_changes_what_it_touches_and_equals_a_full_refresh(
-    home: Home, world: World
-) -> None:
+def test_one_day_more_through_a_kill_changes_what_it_touches(home: Home, world: World) -> None:
     before, since = home.partitions("silver/stg_app_events"), datetime.now(UTC)
     with endpoint(home) as address:
         send_days(home, world, address, range(10, 11))
@@ -148,6 +146,13 @@ def test_one_day_more_through_a_kill_changes_what_it_touches_and_equals_a_full_r
         for row in home.bronze("select distinct event_date from bronze_app_events where received_at > ?", since)
     }
     assert before.keys() - changed, "every day was written again"
+    received = home.bronze("select count(distinct (app_id, record_id)) from bronze_app_events")[0][0]
+    assert home.lake.row_count("silver/stg_app_events") == received, "nothing is lost, nothing is double"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_runs_and_kills_left_equals_a_full_refresh(home: Home) -> None:
     incremental = home.fingerprints()
     home.full_build()
     assert home.fingerprints() == incremental

@@ -22,7 +22,7 @@ from tests.dbt.test_incremental import rows_of, run
 from tests.dbt.world import Home, simulate
 
 WINDOWS = "rule_attribution_windows"
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("whatif")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("whatif")]
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,11 @@ def test_money_moves_with_the_installs_and_campaigns_add_up_to_the_marts(home: H
             """
         ).fetchall()
         total = connection.execute(
-            "select sum(revenue_usd) from silver.int_revenue_events join gold.attributed_installs"
-            " using (app_id, install_id) where event_at >= install_at"
+            "select sum(revenue_usd) from silver.int_revenue_events r"
+            " join silver.int_conversions c on r.app_id = c.app_id and r.install_id = c.install_id"
+            " and c.conversion_type != 'reengagement'"
+            " join gold.attributed_installs i on c.app_id = i.app_id and c.counted_install_id = i.install_id"
+            " where r.event_at >= i.install_at"
         ).fetchall()[0][0]
     shown = [
         (
@@ -192,10 +195,12 @@ def test_the_story_of_an_install_names_every_candidate_and_the_reason(home: Home
     candidates = table(home.lake, "gold/attribution_candidates")
     installs = {(r["app_id"], r["conversion_id"]): r for r in table(home.lake, "gold/attributed_installs")}
     count = Counter((r["app_id"], r["conversion_id"]) for r in candidates)
-    key = max((key for key in count if not installs[key]["is_organic"]), key=lambda key: (count[key], key))
+    paid = [key for key in count if key in installs and not installs[key]["is_organic"]]
+    key = max(paid, key=lambda key: (count[key], key))
     story = invoke(home, "explain", installs[key]["install_id"], "--app", key[0]).stdout
     meanings = {row["reason_code"]: row["meaning"] for row in table(home.lake, "rules/rule_reason_codes")}
-    own = sorted((r for r in candidates if (r["app_id"], r["conversion_id"]) == key), key=lambda r: r["touch_at"])
+    own = [r for r in candidates if (r["app_id"], r["conversion_id"]) == key]
+    own.sort(key=lambda row: (row["touch_at"], row["touch_id"]))
     places = [story.index(f"(touch {row['touch_id']})") for row in own]
     assert places == sorted(places), "in the order of time"
     for row in own:
