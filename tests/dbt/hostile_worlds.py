@@ -169,7 +169,7 @@ def _open(rng: random.Random, n: int, before: list[Row]) -> Row:
 
 
 def _touch(rng: random.Random, n: int, opens: list[Row]) -> Row:
-    near = rng.choice(opens)
+    near = rng.choice((opens[0], rng.choice(opens)))
     is_retargeting = rng.choice((None, False, True, True))
     gap = rng.choice(GAPS) if is_retargeting and rng.random() < 0.6 else -rng.choice(AGES)
     row = _record(rng, f"t{n}", rng.choice(("click", "click", "impression", "srn_claim")), near["event_at"] + gap)

@@ -62,9 +62,8 @@ class Dbt:
         target = self._folder / PROJECT.name / "target"
         shutil.rmtree(target / "compiled", ignore_errors=True)
         selected = [f"+{name}" for name in models]
-        outcome = self(
-            home, "compile", "--resource-type", "model", "--select", *selected, "--vars", json.dumps(variables)
-        )
+        tests = ("resource_type:test", "resource_type:unit_test")
+        outcome = self(home, "compile", "--select", *selected, "--exclude", *tests, "--vars", json.dumps(variables))
         assert outcome.success, outcome.failures or outcome.error
         return {file.stem: file.read_text(encoding="utf-8") for file in target.glob("compiled/**/*.sql")}
 

@@ -24,7 +24,7 @@ VARIABLES = {
     "max_installs_per_device_id": hostile_worlds.MAX_INSTALLS_PER_DEVICE_ID,
 }
 # Each example holds about ten apps, and each app is a world of its own under rules that it shares with the others.
-FAST_EXAMPLES = 12
+FAST_EXAMPLES = 16
 SLOW_EXAMPLES = 100
 
 
