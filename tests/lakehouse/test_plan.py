@@ -83,7 +83,7 @@ class World:
             self.lake.overwrite(name, table(schema, rows))
         instant = BRONZE["bronze/bronze_app_events"].field("event_at").type
         install = [("app_id", pa.string()), ("install_id", pa.string()), ("install_date", pa.date32())]
-        ids = [(name, pa.string()) for name in ("click_id", *DEVICE_IDS, "user_id")]
+        ids = [(name, pa.string()) for name in ("click_id", "referrer_click_id", *DEVICE_IDS, "user_id")]
         conversion = [
             ("device_id", pa.string()),
             ("conversion_date", pa.date32()),
@@ -244,6 +244,17 @@ def test_an_open_of_a_user_whom_retargeting_touched_dirties_its_day(world: World
     world.build(known, touches=touches)
     world.land("bronze/bronze_app_events", [event("c", -2), event("d", -1, install_id="i2")])
     assert world.plan().dates["conversion_dates"] == days(-2)
+
+
+def test_an_open_of_a_user_whose_referrer_retargeting_shares_dirties_its_day(world: World) -> None:
+    known = [event("a", -40, "install") | {"referrer_click_id": "k"}, event("b", -9, install_id="i2")]
+    touches = [event("t", -10, "click") | {"click_id": "k", "is_retargeting": True}]
+    world.land("bronze/bronze_app_events", known)
+    world.land("bronze/bronze_touchpoints", touches)
+    world.build(known, touches=touches)
+    late = event("c", -40, "install", "i2") | {"referrer": "utm=x%26click_id%3Dk"}
+    world.land("bronze/bronze_app_events", [event("d", -5), late])
+    assert set(days(-9, -5)) <= set(world.plan().dates["conversion_dates"])
 
 
 def test_a_decision_dirties_the_days_on_which_its_user_was_active(world: World) -> None:
