@@ -67,7 +67,8 @@ class Models:
 
     def rows(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Rows of a built model, in no order; instants in UTC."""
-        return self._connection.execute(f"select {', '.join(columns)} from {table}").fetchall()
+        found: list[tuple[Any, ...]] = self._connection.execute(f"select {', '.join(columns)} from {table}").fetchall()
+        return found
 
     def close(self) -> None:
         self._connection.close()

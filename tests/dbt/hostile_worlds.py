@@ -33,8 +33,15 @@ AGES = tuple(hours * HOUR for hours in (0, 0, 1, 1, 3, 6, 6, 12, 24, 24, 48, 168
 # From an install to the next one, and from a touch or a return to what follows: policies in days and hours.
 GAPS = tuple(hours * HOUR for hours in (0, 1, 6, 6, 24, 24, 48, 48, 72, 168, 200))
 ALIKE = {"ip_prefix": "p", "os_name": "android", "device_model": "m", "locale": "de-DE"}
-LOOKS = ({}, ALIKE, ALIKE, ALIKE | {"locale": "DE_at"}, ALIKE | {"locale": "en"}, ALIKE | {"device_model": None})
-IDS = (
+LOOKS: tuple[Row, ...] = (
+    {},
+    ALIKE,
+    ALIKE,
+    ALIKE | {"locale": "DE_at"},
+    ALIKE | {"locale": "en"},
+    ALIKE | {"device_model": None},
+)
+IDS: tuple[Row, ...] = (
     *({}, {"gaid": "a1"}, {"gaid": "a1"}, {"gaid": "a1"}, {"gaid": "a1", "idfv": "v1"}, {"idfv": "v1"}, {"idfa": "a1"}),
     *({"idfv": "v1", "idfa": "a1"}, {"gaid": "a2"}, {"gaid": "a2", "idfv": "v1"}, {"idfv": "v2"}, {"oaid": "a1"}),
     *({"app_set_id": "v1", "gaid": "a1"}, {"android_id": "v1"}, {"android_id": "v1", "oaid": "a1"}),
@@ -87,14 +94,16 @@ def smallest(world: World, fails: Callable[[World], bool]) -> World:
     """The world without every app, record and line of a rule that it fails without."""
     for name in ("apps", "events", "touches", "consents"):
         for one in getattr(world, name):
-            less = dataclasses.replace(world, **{name: _without(getattr(world, name), one)})
+            fewer: dict[str, Any] = {name: _without(getattr(world, name), one)}
+            less = dataclasses.replace(world, **fewer)
             if name == "apps":
                 less = _of_apps(less, {app.app_id for app in less.apps})
             if less.apps and fails(less):
                 world = less
     for name in ("windows", "policies", "partners"):
         for one in getattr(world.rules, name)[1:]:
-            rules = dataclasses.replace(world.rules, **{name: _without(getattr(world.rules, name), one)})
+            fewer = {name: _without(getattr(world.rules, name), one)}
+            rules = dataclasses.replace(world.rules, **fewer)
             if fails(dataclasses.replace(world, rules=rules)):
                 world = dataclasses.replace(world, rules=rules)
     return world
@@ -105,7 +114,7 @@ def _without(items: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
 
 
 def _of_apps(world: World, app_ids: set[str]) -> World:
-    kept = {
+    kept: dict[str, Any] = {
         name: tuple(record for record in getattr(world, name) if record.app_id in app_ids)
         for name in ("touches", "events", "consents")
     }
@@ -200,7 +209,8 @@ def _session(rng: random.Random, n: int, touches: list[Row], before: list[Row]) 
 
 
 def _after(rng: random.Random, rows: list[Row]) -> datetime:
-    return rng.choice(rows)["event_at"] + rng.choice(GAPS)
+    at: datetime = rng.choice(rows)["event_at"]
+    return at + rng.choice(GAPS)
 
 
 def _earning(rng: random.Random, n: int, opens: list[Row], sessions: list[Row]) -> Row:

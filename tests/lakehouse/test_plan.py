@@ -332,6 +332,17 @@ def test_an_open_of_a_user_whom_retargeting_touched_dirties_its_day(world: World
     assert world.plan().dates["conversion_dates"] == days(-2)
 
 
+def test_an_open_of_a_user_whose_referrer_retargeting_shares_dirties_its_day(world: World) -> None:
+    known = [event("a", -40, "install") | {"referrer_click_id": "k"}, event("b", -9, install_id="i2")]
+    touches = [event("t", -10, "click") | {"click_id": "k", "is_retargeting": True}]
+    world.land("bronze/bronze_app_events", known)
+    world.land("bronze/bronze_touchpoints", touches)
+    world.build(known, touches=touches)
+    late = event("c", -40, "install", "i2") | {"referrer": "utm=x%26click_id%3Dk"}
+    world.land("bronze/bronze_app_events", [event("d", -5), late])
+    assert set(days(-9, -5)) <= set(world.plan().dates["conversion_dates"])
+
+
 def test_a_decision_dirties_the_days_on_which_its_user_was_active(world: World) -> None:
     known = [event("a", -9, "install"), event("b", -8, "event"), event("c", 0, "event"), event("d", -1)]
     known += [event("e", -30, "install", "i2"), event("f", -5, "event", "i2")]
