@@ -36,6 +36,7 @@ _REQUIRED: Final = (
     "silver/int_conversions",
     "silver/int_reengagement_opens",
     "silver/int_revenue_events",
+    "silver/int_subscriptions",
     "silver/int_watermarks",
     "gold/campaign_daily",
 )

@@ -185,6 +185,18 @@ def date_sets(
         """,
         )
     )
+    cohort_dates |= dates_of(
+        connection,
+        """
+        -- Renewals name no install; both the one that has them and the one that may get them are meant.
+        with orders as (
+            select app_id, original_order_id from new_events union select app_id, original_order_id from known_events
+        )
+        select distinct c.counted_install_date from silver.int_subscriptions s
+            semi join orders o on s.app_id = o.app_id and s.original_order_id = o.original_order_id
+            join silver.int_conversions c on s.app_id = c.app_id and s.install_id = c.install_id
+        """,
+    )
     cohort_dates |= ageing & dates_of(connection, "select distinct install_date from silver.int_installs")
     received = " union ".join(
         f"select ingest_date from bronze_new.{table.partition('/')[2]}" for table in bronze_schemas()
@@ -288,6 +300,10 @@ def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[d
         select distinct e.event_date from silver.stg_app_events e semi join installs using (app_id, install_id)
             where e.event_date >= date '{min(conversion_dates).isoformat()}'
             and e.record_type in ('event', 'ad_revenue', 'uninstall')
+        union
+        -- Renewals name no install, but are credited through one.
+        select distinct r.event_date from silver.int_revenue_events r semi join installs using (app_id, install_id)
+            where r.is_inherited
         union
         -- Of an install that is new to the lake also what a wrong clock put before it.
         select distinct e.event_date from silver.stg_app_events e semi join changed_installs using (app_id, install_id)

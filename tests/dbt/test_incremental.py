@@ -15,7 +15,7 @@ from lakehouse.lake import Lake
 from lakehouse.plan import Plan, make_plan
 from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
-from tests.dbt.world import OTHER_RULES, START, Home, Row, delivered, exchange_rates, fraud, simulate
+from tests.dbt.world import OTHER_RULES, START, Home, Row, delivered, exchange_rates, fraud, simulate, trickled
 
 
 @pytest.mark.timeout(600)
@@ -70,6 +70,23 @@ def test_many_worlds_and_many_parts(dbt: Dbt, tmp_path: Path, seed: int) -> None
         assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_few_late_records_restate_all_they_reach(dbt: Dbt, tmp_path: Path, seed: int) -> None:
+    """Shuffled parts make every day new in every run; here the plan alone tells which days are."""
+    parts = trickled(simulate(seed=200 + seed, installs=90, days=45), seed=seed, parts=8, each=4)
+    step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
+    for n, part in enumerate(parts):
+        step_by_step.land(part)
+        run(dbt, step_by_step, "run", OTHER_RULES)
+        at_once.land(part)
+        if n:
+            run(dbt, at_once, "run", OTHER_RULES, full_refresh=True)
+            for table in [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]:
+                assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), (n, table)
+
+
 DATE_SETS = (
     "event_dates",
     "touch_dates",
@@ -101,13 +118,15 @@ def is_late(table: str, row: Row) -> bool:
     return table == "bronze/bronze_consents" or of_stranger
 
 
-def run(dbt: Dbt, home: Home, command: str, rules: dict[str, list[Row]] | None = None) -> Plan:
+def run(
+    dbt: Dbt, home: Home, command: str, rules: dict[str, list[Row]] | None = None, *, full_refresh: bool = False
+) -> Plan:
     """One run as the platform does it: pin, plan, build what the plan says, note what was consumed.
 
     `rules` are lines beside those of the project.
     """
     snapshot = home.lake.pin()
-    plan = make_plan(home.settings, home.lake, snapshot)
+    plan = make_plan(home.settings, home.lake, snapshot, full_refresh=full_refresh)
     if plan.mode == "full":
         assert dbt(home.folder, "seed").success
         home.add_rules(rules or {})

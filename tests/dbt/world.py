@@ -313,3 +313,22 @@ def delivered(rows: Sequence[tuple[str, Row]], seed: int, parts: int) -> list[li
         )
     rng.shuffle(copies)
     return [copies[n::parts] for n in range(parts)]
+
+
+def trickled(rows: Sequence[tuple[str, Row]], seed: int, parts: int, each: int) -> list[list[tuple[str, Row]]]:
+    """Nearly everything at once, then a few records at a time that reach others on days without any news of their own.
+
+    What is held back: installs of known devices, first orders, opens, words of consent and ads for existing users.
+    """
+
+    def reaches_others(row: Row) -> bool:
+        is_again = row["record_type"] == "install" and row["record_id"].endswith(("again", "att"))
+        is_telling = row["record_type"] in {"consent", "session"} or "order_id" in row or row.get("is_retargeting")
+        return bool(is_again or is_telling)
+
+    rng = random.Random(seed)
+    held = [entry for entry in rows if reaches_others(entry[1])]
+    rng.shuffle(held)
+    late = [held[n * each : (n + 1) * each] for n in range(parts)]
+    ids = {(row["app_id"], row["record_id"]) for part in late for _, row in part}
+    return [[entry for entry in rows if (entry[1]["app_id"], entry[1]["record_id"]) not in ids], *late]

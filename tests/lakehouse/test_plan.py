@@ -103,6 +103,7 @@ class World:
             ("int_conversions", [*install, *conversion], conversions),
             ("int_reengagement_opens", [*install[:2], *opened], []),
             ("int_revenue_events", [*install[:2], *order], renewals),
+            ("int_subscriptions", [*install[:2], order[0]], []),
             ("int_watermarks", [("app_id", pa.string()), ("watermark_at", instant)], watermarks),
         ):
             self.lake.overwrite(f"silver/{name}", table(pa.schema(columns), rows))
