@@ -94,8 +94,8 @@ likely_conversions as (
     where not conversion.needs_retargeting
 ),
 
--- One pass over the touches keeps those that share an id with a conversion or are like one, a small part of them, so that
--- all joins below are small. It looks at ids of any app, which keeps a few too many and saves a key.
+-- One pass over the touches keeps those that share an id with a conversion or are like one, a small part of them, so
+-- that all joins below are small. It looks at ids of any app, which keeps a few too many and saves a key.
 touches as (
     select
         app_id,
@@ -132,12 +132,12 @@ touches as (
     where
         {{ planned_dates('event_date', days_before=lookback) }}
         and (
-            {% for _, conversion_id, touch_id in ids -%}
-            {{ touch_id }} in (select {{ conversion_id }} from conversions where {{ conversion_id }} is not null)
-            or {% endfor -%}
             (ip_prefix, os_name, device_model, {{ language('locale') }}) in (
                 select ip_prefix, os_name, device_model, language from likely_conversions
             )
+            {% for _, conversion_id, touch_id in ids -%}
+                or {{ touch_id }} in (select {{ conversion_id }} from conversions where {{ conversion_id }} is not null)
+            {% endfor %}
         )
 ),
 
@@ -221,10 +221,11 @@ strongest as (
         min(match.touch_date) as touch_date,
         min(method.method_strength) as method_strength,
         max(match.match_confidence) as match_confidence,
+        max(case when match.match_method = 'probabilistic' then 1 else 0 end)
         {% for method in ids | map(attribute=0) | unique -%}
-        max(case when match.match_method = '{{ method }}' then 1 else 0 end) +
+            + max(case when match.match_method = '{{ method }}' then 1 else 0 end)
         {% endfor -%}
-        max(case when match.match_method = 'probabilistic' then 1 else 0 end) as method_count
+            as method_count
     from matches as match
     inner join {{ ref('rule_match_methods') }} as method on match.match_method = method.match_method
     group by match.app_id, match.conversion_id, match.touch_id
