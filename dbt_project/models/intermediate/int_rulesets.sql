@@ -8,22 +8,30 @@
         'reengagement_window_days', 'event_attribution', 'rank_order'
     ]),
     ('rule_partners', 'app_id', ['app_id', 'partner', 'is_enabled']),
-    ('rule_fraud_rules', "'*'", [
-        'rule_id', 'priority', 'action', 'rule_kind', 'source_type', 'status', 'score', 'reason_code', 'version'
-    ]),
+] %}
+{% set fraud_rule = [
+    'rule_id', 'priority', 'action', 'rule_kind', 'source_type', 'score', 'reason_code', 'version'
 ] %}
 {% set undated = [
     ('rule_match_methods', ['match_method', 'match_class', 'method_strength']),
     ('rule_touch_types', ['touch_type', 'match_class', 'tier']),
     ('rule_reason_codes', ['reason_code', 'is_eligible']),
-    ('rule_fraud_conditions', ['rule_id', 'any_group', 'attribute', 'operator', 'compared_with']),
-    ('rule_fraud_thresholds', ['threshold', 'valid_from', 'threshold_value']),
     ('rule_ip_lists', ['ip_prefix', 'ip_class']),
     ('rule_integrity_verdicts', ['integrity_verdict', 'flag_code']),
 ] %}
 {% set settings = ['attribution_lookback_days', 'max_touches_per_fingerprint', 'max_installs_per_device_id'] %}
 
 with
+
+-- A rule that is only tried, or off, decides nothing.
+fraud_rules as (
+    select
+        {{ fraud_rule | join(', ') }},
+        valid_from,
+        coalesce(valid_until, date '9999-12-31') as valid_until
+    from {{ ref('rule_fraud_rules') }}
+    where status = 'active'
+),
 
 dated as (
     {% for rule, scope, columns in dated -%}
@@ -33,8 +41,32 @@ dated as (
             coalesce(valid_until, date '9999-12-31') as valid_until,
             {{ rule_line(rule, columns) }} as line
         from {{ ref(rule) }}
-        {% if not loop.last %}union all{% endif %}
-    {% endfor %}
+        union all
+    {% endfor -%}
+    select
+        '*' as app_scope,
+        valid_from,
+        valid_until,
+        {{ rule_line('rule_fraud_rules', fraud_rule) }} as line
+    from fraud_rules
+    union all
+    select
+        '*' as app_scope,
+        fraud_rules.valid_from,
+        fraud_rules.valid_until,
+        {{ rule_line('rule_fraud_conditions', [
+            'condition.rule_id', 'condition.any_group', 'condition.attribute', 'condition.operator',
+            'condition.compared_with'
+        ]) }} as line
+    from {{ ref('rule_fraud_conditions') }} as condition
+    inner join fraud_rules on condition.rule_id = fraud_rules.rule_id
+    union all
+    select
+        '*' as app_scope,
+        valid_from,
+        lead(valid_from, 1, date '9999-12-31') over (partition by threshold order by valid_from) as valid_until,
+        {{ rule_line('rule_fraud_thresholds', ['threshold', 'threshold_value']) }} as line
+    from {{ ref('rule_fraud_thresholds') }}
 ),
 
 undated as (
