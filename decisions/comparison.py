@@ -166,8 +166,8 @@ _QUERIES: Final[Mapping[str, tuple[str, str]]] = {
         select
             app_id,
             count(*) filter (side = 'before') as installs_before, count(*) filter (side = 'after') as installs_after,
-            count(*) filter (side = 'before' and not is_organic) as paid_before,
-            count(*) filter (side = 'after' and not is_organic) as paid_after,
+            count(*) filter (side = 'before' and touch_id is not null) as paid_before,
+            count(*) filter (side = 'after' and touch_id is not null) as paid_after,
             (select count(*) from changed where changed.app_id = sides.app_id and is_moved) as moved,
             (select count(*) from changed where changed.app_id = sides.app_id) as changed,
             max(ruleset_id) filter (side = 'before') as ruleset_id_before,

@@ -76,7 +76,7 @@ def _story(connection: duckdb.DuckDBPyConnection, lake: Lake, install: Row) -> S
     candidates = _rows(
         connection,
         "select c.*, t.tier from gold.attribution_candidates as c"
-        " left join rules.rule_touch_types as t on c.touch_type = t.touch_type"
+        " left join rules.rule_touch_types as t on c.touch_type = t.touch_type and c.match_class = t.match_class"
         " where c.app_id = ? and c.conversion_id = ? order by c.touch_at, c.touch_id",
         conversion,
     )
@@ -130,9 +130,18 @@ def _unknown(connection: duckdb.DuckDBPyConnection, install_id: str, app_id: str
     ).fetchall()
     if others:
         return f"App {app_id} has no install {install_id}; {others[0][0]} has one."
+    again = connection.execute(
+        "select app_id, conversion_type, counted_install_id from silver.int_conversions"
+        " where install_id = ? and ? in ('', app_id) and conversion_type in ('reinstall', 'att_second_install')"
+        " order by app_id",
+        [install_id, app_id],
+    ).fetchall()
+    if again:
+        app, kind, counted = again[0]
+        told = "a reinstall" if kind == "reinstall" else "told again after the tracking prompt"
+        return f"Install {install_id} of {app} is {told}; its user counts by install {counted}: explain that one."
     return (
-        f"There is no install {install_id} in {app_id or 'any app'}; it may not have been built yet (`unmogrowp run`), "
-        "and reinstalls count under the first install of the device."
+        f"There is no install {install_id} in {app_id or 'any app'}; it may not have been built yet (`unmogrowp run`)."
     )
 
 
@@ -211,6 +220,8 @@ def _decision(story: Story) -> list[str]:
     meaning = story.meanings.get(install["reason_code"], install["reason_code"])
     if install["is_organic"]:
         told = [f"Decision: organic ({install['reason_code']}: {meaning})."]
+    elif install["is_blocked"]:
+        told = [f"Decision: credited to nobody ({install['reason_code']}: {meaning})."]
     else:
         campaign = install["campaign_name"] or install["campaign_id"]
         told = [

@@ -35,13 +35,13 @@ _CAMPAIGN_DAILY: Final = mart(
             "warning",
         ),
         "has_other_ratio_parts": (
-            "partner <> 'organic' and is_mature_d7 and (roas_d7_revenue_usd, roas_d7_cost_usd) "
+            "partner not in ('organic', 'blocked') and is_mature_d7 and (roas_d7_revenue_usd, roas_d7_cost_usd) "
             "is distinct from (revenue_d7_usd, cost_usd)",
             "ROAS is made of the revenue and the cost of the same row",
             "critical",
         ),
         "has_immature_ratio_parts": (
-            "(not is_mature_d7 or partner = 'organic') "
+            "(not is_mature_d7 or partner in ('organic', 'blocked')) "
             "and (roas_d7_revenue_usd is not null or roas_d7_cost_usd is not null)",
             "cost counts in ROAS only where revenue does",
             "critical",

@@ -166,7 +166,7 @@ _OWN_APP: Final = Invariant(
         select 'winning touches of ' || w.app_id as subject, count(*) as expected, count(t.record_id) as observed
         from gold.attributed_installs as w
         left join silver.stg_touchpoints as t on w.app_id = t.app_id and w.touch_id = t.record_id
-        where not w.is_organic
+        where w.touch_id is not null
         group by w.app_id
     """,
 )

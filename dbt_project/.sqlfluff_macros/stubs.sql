@@ -12,6 +12,7 @@
 {% macro first_copies(bronze, columns, cleaned={}) %}select {{ columns | join(', ') }} from {{ bronze }}{% endmacro %}
 {% macro day_numbers(last) %}select 0 as day_n{% endmacro %}
 {% macro cohort_installs() %}select * from attributed_installs{% endmacro %}
+{% macro is_paid(partner) %}{{ partner }} not in ('organic', 'blocked'){% endmacro %}
 {% macro cohort_members(installs) %}select * from {{ installs }}{% endmacro %}
 {% macro in_force(situations, rule, date_column, scopes, values, exact=[]) %}select * from {{ situations }}{% endmacro %}
 {% macro rule_line(rule, columns) %}concat_ws('|', {{ columns | join(', ') }}){% endmacro %}

@@ -1,5 +1,8 @@
 {# What the cohort marts share: which installs form a cohort, which of them have lived through day N. #}
 
+{# Somebody was paid for the installs of the partner: neither found by themselves nor blocked as fraud. #}
+{% macro is_paid(partner) %}{{ partner }} not in ('organic', 'blocked'){% endmacro %}
+
 {# The numbers 0 to `last`, one row each, as day_n. #}
 {% macro day_numbers(last) -%}
     {%- for day_n in range(last + 1) -%}

@@ -1,4 +1,4 @@
--- Networks and organic share the first opens of a date; no postback makes one more.
+-- Networks and organic share the first opens of a date that are no fraud; no postback makes one more.
 with
 
 shared as (
@@ -8,7 +8,7 @@ shared as (
 opened as (
     select app_id, install_date as date, count(*) as installs
     from {{ ref('attributed_installs') }}
-    where is_primary and platform = 'ios'
+    where is_primary and platform = 'ios' and not is_blocked
     group by app_id, install_date
 )
 

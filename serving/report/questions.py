@@ -19,7 +19,7 @@ RETENTION_DAYS: Final = (0, 1, 2, 3, 5, 7, 10, 14, 21, 30)
 
 _APPS: Final = """
 select app_id, min(install_date) as first_install, max(install_date) as last_install, count() as installs,
-       countIf(not is_organic) as attributed
+       countIf(touch_id is not null) as attributed
 from attributed_installs where is_primary group by app_id order by installs desc, app_id
 """
 _SPEND: Final = """
@@ -41,7 +41,7 @@ select app_id, partner, campaign_id, max(coalesce(campaign_name, '')) as name, s
        sum(roas_d0_revenue_usd) as d0_revenue, sum(roas_d0_cost_usd) as d0_cost,
        sum(roas_d7_revenue_usd) as d7_revenue, sum(roas_d7_cost_usd) as d7_cost,
        sum(roas_d30_revenue_usd) as d30_revenue, sum(roas_d30_cost_usd) as d30_cost
-from campaign_daily where partner != 'organic'
+from campaign_daily where partner not in ('organic', 'blocked')
 group by app_id, partner, campaign_id having cost > 0
 order by cost desc, app_id, partner, campaign_id limit {limit}
 """
@@ -83,7 +83,8 @@ from cohort_revenue where app_id in ({apps}) and day_clock = 'calendar' and matu
 group by date order by date
 """
 _METHODS: Final = """
-select if(is_organic, 'organic', concat(ifNull(touch_type, ''), ', by ', ifNull(match_method, ''))) as method,
+select multiIf(is_organic, 'organic', is_blocked, 'blocked as fraud',
+           concat(ifNull(touch_type, ''), ', by ', ifNull(match_method, ''))) as method,
        count() as installs
 from attributed_installs where is_primary and not is_implied group by method order by installs desc, method
 """

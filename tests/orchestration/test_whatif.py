@@ -212,6 +212,13 @@ def test_the_story_of_an_install_names_every_candidate_and_the_reason(home: Home
     assert [row["touch_id"] for row in as_data["candidates"]] == [row["touch_id"] for row in own]
 
 
+def test_a_reinstall_leads_to_the_install_that_counts(home: Home) -> None:
+    again = next(r for r in table(home.lake, "silver/int_conversions") if r["conversion_type"] == "reinstall")
+    told = invoke(home, "explain", again["install_id"], "--app", again["app_id"])
+    assert told.exit_code == 1
+    assert f"is a reinstall; its user counts by install {again['counted_install_id']}" in told.output
+
+
 def test_revenue_and_consent_are_part_of_the_story(home: Home) -> None:
     with connect(home.settings, lake=home.lake, layers=("gold", "silver")) as connection:
         said = connection.execute(

@@ -63,7 +63,8 @@ _MARTS = {
         cross join (values ('calendar'), ('elapsed_24h')) as clocks(day_clock)""",
     "attributed_installs": """
         select app_id, platform, app_id || install_date || campaign_id || n as install_id, install_date, partner,
-               partner = 'organic' as is_organic, true as is_primary, app_id = 'shop' as is_implied,
+               partner = 'organic' as is_organic, false as is_blocked, true as is_primary,
+               app_id = 'shop' as is_implied, case when partner <> 'organic' then 't' || n end as touch_id,
                case when partner <> 'organic' then ['click', 'impression'][1 + (n % 2)::int] end as touch_type,
                case when partner <> 'organic' then ['click_id', 'ad_id'][1 + (n % 2)::int] end as match_method
         from cohorts cross join lateral unnest(range(installs)) as numbers(n)""",

@@ -15,7 +15,7 @@ spend as (
 revenue as (
     select app_id, install_date as date, platform, partner, campaign_id, day_n, cumulative_revenue_usd, cohort_installs
     from {{ ref('cohort_revenue') }}
-    where day_clock = 'calendar' and partner != 'organic'
+    where day_clock = 'calendar' and {{ is_paid('partner') }}
 ),
 
 keys as (

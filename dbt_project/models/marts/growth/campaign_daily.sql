@@ -124,7 +124,7 @@ measures as (
         cast(coalesce(revenues.revenue_d30_usd, 0) as decimal(18, 6)) as revenue_d30_usd,
         -- Days of the date that are over, on the clock of the app's data; a date without installs comes of age too.
         coalesce({{ days_between('keys.date', 'watermark.watermark_date') }} - 1, -1) as mature_day,
-        keys.partner != 'organic' as is_paid
+        {{ is_paid('keys.partner') }} as is_paid
     from keys
     left join touches using (app_id, date, platform, partner, campaign_id)
     left join costs using (app_id, date, platform, partner, campaign_id)

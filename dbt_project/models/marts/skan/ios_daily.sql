@@ -19,7 +19,7 @@ skan as (
 opens as (
     select app_id, install_date as date, partner, is_organic, count(*) as installs
     from {{ ref('attributed_installs') }}
-    where is_primary and platform = 'ios'
+    where is_primary and platform = 'ios' and not is_blocked
     group by app_id, install_date, partner, is_organic
 ),
 
