@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import dagster as dg
 import duckdb
+from pydantic import PrivateAttr
 
-from lakehouse.engine import connect
+from lakehouse.engine import PinnedEngine
 from lakehouse.home import writing
 from lakehouse.lake import Lake
 from lakehouse.pins import Pin, pin, repin
@@ -21,6 +22,7 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """One tenant's home: settings, lake and the pinned world of a run."""
 
     home: str | None = None
+    _engine: PinnedEngine | None = PrivateAttr(default=None)
 
     def settings(self) -> Settings:
         """Settings of this process, read when a step needs them, never while definitions load."""
@@ -54,11 +56,19 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A connection over the world of this run, as far as it is built, with its versions and the settings."""
         settings = self.settings()
         snapshot = self.repin(run_id, "silver", "gold", "rules", "ml").snapshot
-        connection = connect(settings, lake=self.lake(), snapshot=snapshot)
+        if self._engine is None:
+            self._engine = PinnedEngine(settings, self.lake())
+        self._engine.show(snapshot)
         try:
-            yield connection, snapshot, settings
+            yield self._engine.connection, snapshot, settings
         finally:
-            connection.close()
+            self._engine.forget()
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Close the connection that the steps of this process have shared."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
 
     @contextmanager
     def writing(self) -> Iterator[Settings]:

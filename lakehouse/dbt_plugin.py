@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.apps import load_apps
 from lakehouse.contract import bronze_schemas
-from lakehouse.engine import create_view, create_views, select_files
+from lakehouse.engine import PLAIN_JOINS, create_view, create_views, select_files, select_list
 from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.plan import create_new_views, new_files
 from lakehouse.predictions import PREDICTION_SCHEMAS
@@ -36,6 +37,8 @@ from lakehouse.settings import SettingError, Settings, load_settings
 
 _LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml")
 _BATCH_ROWS: Final = 100_000
+# What models write stays in memory for their readers, up to a quarter of DuckDB's memory, a table up to an eighth.
+_KEPT_SHARE: Final = 4
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +61,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         scenario = os.environ.get("UNMOGROWP_SCENARIO")
         self._target = self._lake.scenario(scenario) if scenario else self._lake
         self._snapshot: dict[str, int] = {}
+        self._room = Room(self._settings.memory_bytes // _KEPT_SHARE)
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
@@ -79,6 +83,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         self.configure_cursor(conn)
         # Files never change once written, and every model and test opens them again: keep footers, do not look twice.
         conn.execute("set global parquet_metadata_cache = true")
+        conn.execute(PLAIN_JOINS)
         conn.execute("set global validate_external_file_cache = 'NO_VALIDATION'")
         pinned = json.loads(os.environ.get("UNMOGROWP_SNAPSHOT") or "null")
         try:
@@ -108,7 +113,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         cursor = self._connection.cursor()
         try:
             self.configure_cursor(cursor)
-            checked = CheckedStream(cursor.sql(order["sql"]).to_arrow_reader(_BATCH_ROWS), table, order["not_null"])
+            keep = 0 if order["replace_where"] else self._room.per_table
+            stream = cursor.sql(order["sql"]).to_arrow_reader(_BATCH_ROWS)
+            checked = CheckedStream(stream, table, order["not_null"], keep_bytes=keep)
             try:
                 order["version"] = self._target.overwrite(
                     table,
@@ -121,11 +128,25 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             except Exception as error:
                 raise checked.breach or error from None
             order["rows"] = checked.rows
-            create_view(cursor, self._target, table, order["version"])
+            self._show(cursor, table, order["version"], checked.kept)
         except (duckdb.Error, ContractBreachError, SchemaChangeError, UnsupportedTableError) as error:
             raise DbtRuntimeError(f"{table}: {error}") from error
         finally:
             cursor.close()
+
+    def _show(self, cursor: duckdb.DuckDBPyConnection, table: str, version: int, kept: pa.Table | None) -> None:
+        """What later models read: the rows just written while they are in memory anyway, or a view of the files."""
+        layer, _, name = table.partition("/")
+        if kept is None or not self._room.take(kept.nbytes):
+            create_view(cursor, self._target, table, version)
+            return
+        cursor.register("kept", kept)
+        columns = select_list(self._target.schema(table, version))
+        cursor.execute("begin")
+        cursor.execute(f'drop view if exists {layer}."{name}"')
+        cursor.execute(f'create or replace table {layer}."{name}" as select {columns} from kept')
+        cursor.execute("commit")
+        cursor.unregister("kept")
 
     def _metadata(self, replaced: str | None) -> dict[str, str]:
         bronze = {table: version for table, version in self._snapshot.items() if table.startswith(("bronze/", "ml/"))}
@@ -143,13 +164,38 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         create_new_views(conn, self._lake, new, self._snapshot)
 
 
-class CheckedStream:
-    """A record batch reader that counts rows and remembers the first null in a column that must have none."""
+class Room:
+    """How much of what was written may stay in memory for the models that read it; DuckDB spills beyond its limit.
 
-    def __init__(self, source: pa.RecordBatchReader, table: str, not_null: list[str]) -> None:
+    Reading a table of hundreds of small daily files costs a quarter of a second, and a dozen models and tests read it.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.per_table = limit_bytes // 2
+        self._left = limit_bytes
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Whether `size` bytes still have room; they are counted if so."""
+        with self._lock:
+            if size > self._left:
+                return False
+            self._left -= size
+            return True
+
+
+class CheckedStream:
+    """A record batch reader that counts rows and remembers the first null in a column that must have none.
+
+    `kept` has all rows afterwards, unless they are more than `keep_bytes`.
+    """
+
+    def __init__(self, source: pa.RecordBatchReader, table: str, not_null: list[str], *, keep_bytes: int = 0) -> None:
         self._source = source
         self._table = table
         self._not_null = not_null
+        self._keep_bytes = keep_bytes
+        self._batches_kept: list[pa.RecordBatch] | None = [] if keep_bytes else None
         self.rows = 0
         self.breach: ContractBreachError | None = None
         self.reader = pa.RecordBatchReader.from_batches(source.schema, self._batches())
@@ -163,7 +209,24 @@ class CheckedStream:
                     )
                     raise self.breach
             self.rows += batch.num_rows
+            self._keep(batch)
             yield batch
+
+    def _keep(self, batch: pa.RecordBatch) -> None:
+        if self._batches_kept is None:
+            return
+        self._keep_bytes -= batch.nbytes
+        if self._keep_bytes < 0:
+            self._batches_kept = None
+        else:
+            self._batches_kept.append(batch)
+
+    @property
+    def kept(self) -> pa.Table | None:
+        """All rows, None if they were too many."""
+        if self._batches_kept is None:
+            return None
+        return pa.Table.from_batches(self._batches_kept, self._source.schema)
 
 
 def dbt_settings(environ: dict[str, str], folder: Path) -> Settings:

@@ -16,6 +16,10 @@ import pyarrow as pa
 from lakehouse.lake import LAYERS, Lake
 from lakehouse.settings import Settings
 
+# For the SQL of models: joins run in the order they are written in. An order guessed from estimates changes with the
+# data, and has joined on the app alone, which squares the installs of an app.
+PLAIN_JOINS: Final = "set global disabled_optimizers = 'join_order'"
+
 _DUCKDB_TYPES: Final = {
     pa.string(): "varchar",
     pa.large_string(): "varchar",
@@ -61,6 +65,43 @@ def connect(
     return connection
 
 
+class PinnedEngine:
+    """One connection for the steps of a run: its views follow the snapshot, and those that stay are not made anew.
+
+    Making all views opens every data file's footer, which for a long history takes seconds; a run has a dozen steps.
+    """
+
+    def __init__(self, settings: Settings, lake: Lake) -> None:
+        self.connection = connect(settings, lake=lake, layers=())
+        self.connection.execute("set global parquet_metadata_cache = true")
+        self._lake = lake
+        self._shown: dict[str, int] = {}
+
+    def show(self, snapshot: Mapping[str, int]) -> None:
+        """Views of exactly the versions that `snapshot` names."""
+        for table in self._shown.keys() - snapshot.keys():
+            layer, _, name = table.partition("/")
+            self.connection.execute(f'drop view {layer}."{name}"')
+            del self._shown[table]
+        for table, version in sorted(snapshot.items()):
+            if self._shown.get(table) != version:
+                self.connection.execute(f"create schema if not exists {table.partition('/')[0]}")
+                create_view(self.connection, self._lake, table, version)
+                self._shown[table] = version
+
+    def forget(self) -> None:
+        """Drop the tables and views that a step has made for itself, temporary ones too."""
+        made = self.connection.execute(
+            "select 'table', database_name, table_name from duckdb_tables() where schema_name = 'main' union all "
+            "select 'view', database_name, view_name from duckdb_views() where schema_name = 'main' and not internal"
+        ).fetchall()
+        for kind, database, name in made:
+            self.connection.execute(f'drop {kind} {database}.main."{name}"')
+
+    def close(self) -> None:
+        self.connection.close()
+
+
 def create_views(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
@@ -84,7 +125,8 @@ def create_view(
 ) -> None:
     """Make or replace the view `layer.name` (or `schema.name`) over the files of one version."""
     layer, _, name = table.partition("/")
-    sql = select_files(lake.schema(table, version), lake.files(table, version))
+    found = lake.contents(table, version)
+    sql = select_files(found.schema, found.files)
     connection.execute(f'create or replace view {schema or layer}."{name}" as {sql}')
 
 
@@ -93,15 +135,19 @@ def select_files(schema: pa.Schema, files: Sequence[str]) -> str:
     if not files:
         nulls = ", ".join(f'null::{duckdb_type(f.type)} as "{f.name}"' for f in schema)
         return f"select {nulls} where false"
-    columns = ", ".join(f'"{field.name}"::{duckdb_type(field.type)} as "{field.name}"' for field in schema)
     listed = ", ".join(_quote(file) for file in files)
     # Partition values stand in the path only. Types are cast above, so inference from the path is switched off.
     # union_by_name reads every footer, which costs time, but without it the optimizer takes the first file's rows times
     # the number of files for the size of the table, and picks join orders that never end when the first day is small.
     return (
-        f"select {columns} from read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false, "
-        "union_by_name = true)"
+        f"select {select_list(schema)} from read_parquet([{listed}], "
+        "hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
     )
+
+
+def select_list(schema: pa.Schema) -> str:
+    """SQL list of all columns of a table, each as the type that it has in our views."""
+    return ", ".join(f'"{field.name}"::{duckdb_type(field.type)} as "{field.name}"' for field in schema)
 
 
 def duckdb_type(kind: pa.DataType) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +36,15 @@ class UnsupportedTableError(Exception):
 
 class SchemaChangeError(Exception):
     """A partial replace met another schema than the table has; a full refresh is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What one version of a table consists of: Arrow schema, partition columns included, and data files."""
+
+    version: int
+    schema: pa.Schema
+    files: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +80,25 @@ class Lake:
             raise FileNotFoundError(f"table {table} does not exist below {self.root}") from None
 
     def exists(self, table: str) -> bool:
+        if self.is_local:
+            return self._newest_in_log(table) is not None
         return bool(DeltaTable.is_deltatable(self.uri(table), storage_options=self.storage_options or None))
 
     def version(self, table: str) -> int:
-        return int(self.open(table).version())
+        """Newest version. FileNotFoundError if the table does not exist."""
+        newest = self._newest_in_log(table) if self.is_local else None
+        return int(self.open(table).version()) if newest is None else newest
+
+    def _newest_in_log(self, table: str) -> int | None:
+        """Newest version by the names in the log's folder: a hundred times cheaper than opening the table.
+
+        The newest commit always stands there as a file, whatever checkpoints and clean-ups have taken away.
+        """
+        folder = f"{self.uri(table)}/_delta_log"
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            commits = (entry.name.partition(".") for entry in entries)
+            return max((int(stem) for stem, _, kind in commits if kind == "json" and stem.isdigit()), default=None)
+        return None
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
         """Arrow schema, partition columns included."""
@@ -98,9 +123,14 @@ class Lake:
 
     def files(self, table: str, version: int | None = None) -> list[str]:
         """Paths or URIs of the data files of a version; refuses tables that files alone do not describe."""
+        return self.contents(table, version).files
+
+    def contents(self, table: str, version: int | None = None) -> Contents:
+        """Schema and data files of a version (newest when None) in one look; refuses what `files` refuses."""
         handle = self.open(table, version)
         _refuse_unsupported(table, handle)
-        return sorted(_local_path(uri) if self.is_local else uri for uri in handle.file_uris())
+        files = sorted(_local_path(uri) if self.is_local else uri for uri in handle.file_uris())
+        return Contents(int(handle.version()), pa.schema(handle.schema().to_arrow()), files)
 
     def file_count(self, table: str, partition: tuple[str, str]) -> int:
         """Data files of a partition (column, value) in the newest version."""

@@ -8,6 +8,7 @@ setting raises `SettingError`, one sentence that names it.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from ipaddress import ip_network
@@ -157,6 +158,12 @@ class Settings(BaseModel):
                 "characters (`unmogrowp demo` makes its own)."
             )
         return value.get_secret_value()
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory_limit` in bytes."""
+        number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", self.memory_limit).groups()  # type: ignore[union-attr]
+        return int(float(number) * {"MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}[unit])
 
     @property
     def clickhouse_dir(self) -> Path:

@@ -21,6 +21,7 @@ import pytest
 from lakehouse.apps import App, save_apps
 from lakehouse.contract import bronze_schemas
 from lakehouse.lake import Lake
+from tests.dbt.plans import Planner
 from tests.dbt.runner import PROJECT, Dbt
 from tests.dbt.world import Home, Row, record
 
@@ -29,8 +30,8 @@ LAYERS = ("silver", "gold")
 
 
 @pytest.fixture(scope="module")
-def decided(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Every case in one lake, built once; models as views."""
+def built(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Every case in one lake, built once."""
     home = Home(tmp_path_factory.mktemp("cases"))
     save_apps(home.settings, [App(app_id=case.name, platform="android") for case in CASES])
     home.land(
@@ -43,11 +44,17 @@ def decided(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duck
     add_rules(home.lake)
     outcome = dbt(home.folder, "run", "--exclude", "tag:predictions")
     assert outcome.success, outcome.failures or outcome.error
+    return home
+
+
+@pytest.fixture(scope="module")
+def decided(built: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The models as views."""
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     for layer in LAYERS:
-        for table in home.lake.tables(layer):
-            connection.register(table.partition("/")[2], home.lake.open(table).to_pyarrow_table())
+        for table in built.lake.tables(layer):
+            connection.register(table.partition("/")[2], built.lake.open(table).to_pyarrow_table())
     yield connection
     connection.close()
 
@@ -81,6 +88,18 @@ def test_an_old_rule_set_has_an_id_of_its_own(decided: duckdb.DuckDBPyConnection
     by_conversion = dict(ids)
     assert by_conversion["c1"] == by_conversion["default"]
     assert by_conversion["c2"] != by_conversion["default"]
+
+
+def test_no_model_joins_two_tables_on_the_app_alone(built: Home, dbt: Dbt) -> None:
+    """Such a join pairs all installs of an app with each other; a large app would never end."""
+    planner = Planner(built)
+    models = [table.partition("/")[2] for layer in LAYERS for table in built.lake.tables(layer)]
+    found = {model: planner.joins_on_the_app_alone(dbt.query_of(model)) for model in models}
+    square = "select count(*) from silver.int_conversions as one inner join silver.int_installs as two using (app_id)"
+    assert planner.joins_on_the_app_alone(square) == ["int_conversions with int_installs"]
+    planner.close()
+    assert len(found) > 50
+    assert {model: joins for model, joins in found.items() if joins} == {}
 
 
 def read(file: Path) -> list[dict[str, str]]:

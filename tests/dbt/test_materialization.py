@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.contract import bronze_schemas
+from lakehouse.dbt_plugin import CheckedStream, Room
 from lakehouse.lake import Lake
 from tests.dbt.runner import PROJECT, Dbt
 from tests.dbt.world import Home
@@ -24,6 +25,14 @@ MODELS = {
     "broken_midway": "select cast(case when range = 900000 then 'x' else '1' end as integer) as n from range(1000000)",
     "after_broken": "select * from {{ ref('broken_midway') }}",
     "empty": "select 1 as n, cast('2026-01-01' as date) as day where false",
+    "typed": (
+        "select 1::utinyint as a, 2::ubigint as b, 3.25::decimal(9, 2) as c, 'x' as d, date '2026-01-01' as e,"
+        " timestamptz '2026-01-01 00:00:00+00' as f, [1.5, null] as g, null::boolean as h, 'y'::blob as i"
+    ),
+    "types": (
+        "select {% for c in 'abcdefghi' %}typeof({{ c }}) || ' ' || {{ c }}::varchar as {{ c }}"
+        "{{ ', ' if not loop.last }}{% endfor %} from {{ ref('typed') }}"
+    ),
     **{f"wide_{n}": f"select range + {n} as n from range(50000)" for n in range(12)},
 }
 YML = """
@@ -124,6 +133,28 @@ def test_a_plan_without_the_set_of_a_model_is_refused(dbt: Dbt, home: Home, proj
     other = '{"mode": "incremental", "consumed": {}, "dates": {"months": []}}'
     outcome = dbt(home.folder, "run", "--select", "daily", project=project, plan=other)
     assert "the plan has no date set days, which daily follows" in outcome.message("daily")
+
+
+def test_rows_kept_in_memory_are_read_as_those_of_the_files(dbt: Dbt, home: Home, project: Path) -> None:
+    def told() -> list[dict[str, object]]:
+        return home.lake.open("silver/types").to_pyarrow_table().to_pylist()
+
+    assert dbt(home.folder, "run", "--select", "typed", "types", project=project).success
+    kept = told()
+    assert dbt(home.folder, "run", "--select", "types", project=project).success
+    assert kept == told()
+    assert kept[0]["c"] == "DECIMAL(9,2) 3.25"
+
+
+def test_rows_are_kept_as_long_as_there_is_room() -> None:
+    batch = pa.record_batch({"n": pa.array(range(1000))})
+    for limit, is_kept in ((2 * batch.nbytes, True), (2 * batch.nbytes - 1, False), (0, False)):
+        reader = pa.RecordBatchReader.from_batches(batch.schema, [batch, batch])
+        stream = CheckedStream(reader, "t", ["n"], keep_bytes=limit)
+        assert stream.reader.read_all().num_rows == stream.rows == 2000
+        assert (stream.kept is not None) is is_kept
+    room = Room(100)
+    assert [room.take(60), room.take(60), room.take(40), room.take(1)] == [True, False, True, False]
 
 
 def test_a_schema_change_in_a_partial_run_asks_for_a_full_refresh(dbt: Dbt, home: Home, project: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse.engine import connect
+from lakehouse.engine import PinnedEngine, connect
 from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.settings import load_settings
 
@@ -130,3 +131,44 @@ def test_an_empty_table_has_its_columns(lake: Lake, tmp_path: Path) -> None:
     connection = connect(load_settings({"UNMOGROWP_HOME": str(tmp_path)}), lake=lake)
     described = connection.execute("describe bronze.t").fetchall()
     assert [(row[0], row[1]) for row in described] == [("n", "BIGINT"), ("day", "DATE")]
+
+
+def test_the_newest_version_is_told_by_the_log_folder(lake: Lake) -> None:
+    lake.create("bronze/t", SCHEMA, ["day"])
+    for batch in range(25):
+        lake.append_once("bronze/t", rows([batch]), writer="w", batch=batch)
+        assert lake.version("bronze/t") == lake.open("bronze/t").version()
+    handle = lake.open("bronze/t")
+    handle.create_checkpoint()
+    for old in sorted((Path(lake.uri("bronze/t")) / "_delta_log").glob("*.json"))[:-1]:
+        old.unlink()  # as the clean-up of the log does behind a checkpoint
+    assert lake.version("bronze/t") == lake.open("bronze/t").version() == 25
+    assert lake.exists("bronze/t")
+    assert not lake.exists("bronze/other")
+    with pytest.raises(FileNotFoundError, match="bronze/other"):
+        lake.version("bronze/other")
+
+
+def test_a_pinned_engine_follows_the_snapshot_and_forgets_what_a_step_made(tmp_path: Path) -> None:
+    settings = load_settings({"UNMOGROWP_HOME": str(tmp_path)})
+    lake = Lake(settings.lake)
+    for table in ("gold/a", "gold/b"):
+        lake.overwrite(table, rows([1]))
+    lake.overwrite("gold/a", rows([1, 2]))
+    engine = PinnedEngine(settings, lake)
+
+    def counts(*tables: str) -> list[int]:
+        return [engine.connection.execute(f"select count(*) from {table}").fetchall()[0][0] for table in tables]
+
+    engine.show({"gold/a": 0, "gold/b": 0})
+    assert counts("gold.a", "gold.b") == [1, 1]
+    engine.connection.execute("create temp table mine as select 1; create view main.seen as select 1")
+    engine.forget()
+    for name in ("mine", "seen"):
+        with pytest.raises(duckdb.CatalogException):
+            counts(name)
+    engine.show({"gold/a": 1})
+    assert counts("gold.a") == [2]
+    with pytest.raises(duckdb.CatalogException):
+        counts("gold.b")
+    engine.close()

@@ -95,7 +95,8 @@ likely_conversions as (
 ),
 
 -- One pass over the touches keeps those that share an id with a conversion or are like one, a small part of them, so
--- that all joins below are small. It looks at ids of any app, which keeps a few too many and saves a key.
+-- that all joins below are small. It looks at ids of any app, which keeps a few too many and saves a key. Likeness is
+-- one string here, null if a part of it is: "in" over several columns takes its time over nulls.
 touches as (
     select
         app_id,
@@ -132,8 +133,10 @@ touches as (
     where
         {{ planned_dates('event_date', days_before=lookback) }}
         and (
-            (ip_prefix, os_name, device_model, {{ language('locale') }}) in (
-                select ip_prefix, os_name, device_model, language from likely_conversions
+            ip_prefix || '|' || os_name || '|' || device_model || '|' || {{ language('locale') }} in (
+                select ip_prefix || '|' || os_name || '|' || device_model || '|' || language
+                from likely_conversions
+                where language is not null
             )
             {% for _, conversion_id, touch_id in ids -%}
                 or {{ touch_id }} in (select {{ conversion_id }} from conversions where {{ conversion_id }} is not null)
