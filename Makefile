@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
-	@UNMOGROWP_HOME=$$(mktemp -d) $(BIN)/python -c "from assets.project import dbt_project; dbt_project()"
+	@UNMOGROWP_HOME=$$(mktemp -d) $(BIN)/python -m assets.manifest
 	@touch $@
 
 demo: $(STAMP) ## Run the whole platform on a simulated world and on real input

@@ -90,9 +90,13 @@ class PinnedEngine:
                 self._shown[table] = version
 
     def forget(self) -> None:
-        """Drop the tables and views that a step has made for itself, temporary ones too."""
+        """Drop the tables and views that a step has made for itself, temporary ones too.
+
+        A table with a comment stays: whoever wrote the comment can tell from it whether the table still fits.
+        """
         made = self.connection.execute(
-            "select 'table', database_name, table_name from duckdb_tables() where schema_name = 'main' union all "
+            "select 'table', database_name, table_name from duckdb_tables() "
+            "where schema_name = 'main' and comment is null union all "
             "select 'view', database_name, view_name from duckdb_views() where schema_name = 'main' and not internal"
         ).fetchall()
         for kind, database, name in made:

@@ -21,6 +21,10 @@ import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from lakehouse.table_shapes import SchemaChangeError, UnsupportedTableError, refuse_unsupported, require_same_schema
+
+__all__ = ["LAYERS", "Contents", "Lake", "Merged", "SchemaChangeError", "UnsupportedTableError"]
+
 LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml", "meta")
 _COMMIT_TRIES: Final = 8
 # ZSTD-1 writes as fast as snappy and 40 % smaller; a checkpoint every 10 commits halves the time of a commit.
@@ -28,14 +32,6 @@ _COMPRESSION: Final = {"compression": "ZSTD", "compression_level": 1}
 # A commit every few seconds makes tens of thousands of log files a day, which every opening lists: a week is kept. A
 # platform that rested longer plans a full refresh.
 _TABLE_PROPERTIES: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
-
-
-class UnsupportedTableError(Exception):
-    """The table uses a Delta feature under which reading its files directly would give wrong rows."""
-
-
-class SchemaChangeError(Exception):
-    """A partial replace met another schema than the table has; a full refresh is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +124,7 @@ class Lake:
     def contents(self, table: str, version: int | None = None) -> Contents:
         """Schema and data files of a version (newest when None) in one look; refuses what `files` refuses."""
         handle = self.open(table, version)
-        _refuse_unsupported(table, handle)
+        refuse_unsupported(table, handle)
         files = sorted(_local_path(uri) if self.is_local else uri for uri in handle.file_uris())
         return Contents(int(handle.version()), pa.schema(handle.schema().to_arrow()), files)
 
@@ -145,7 +141,7 @@ class Lake:
         """
         if not self.is_local:
             return None
-        _refuse_unsupported(table, self.open(table, until))
+        refuse_unsupported(table, self.open(table, until))
         folder = Path(self.uri(table))
         found = []
         for version in range(after + 1, until + 1):
@@ -297,7 +293,7 @@ class Lake:
         exists = self.exists(table)
         partial = exists and replace_where is not None
         if partial:
-            _require_same_schema(table, self.schema(table), data.schema)
+            require_same_schema(table, self.schema(table), data.schema)
         handle: DeltaTable | str = self.open(table) if exists else self.uri(table)
         write_deltalake(
             handle,
@@ -382,35 +378,3 @@ def _local_path(uri: str) -> str:
 
 def _is_conflict(error: Exception) -> bool:
     return isinstance(error, CommitFailedError) or "ransaction" in str(error)
-
-
-def _refuse_unsupported(table: str, handle: DeltaTable) -> None:
-    features = set(handle.protocol().reader_features or [])
-    mode = handle.metadata().configuration.get("delta.columnMapping.mode", "none")
-    refused = sorted(features & {"deletionVectors", "columnMapping"}) or (["columnMapping"] if mode != "none" else [])
-    if refused:
-        raise UnsupportedTableError(
-            f"table {table} uses {' and '.join(refused)}: its files alone would give wrong rows. "
-            "Rewrite it without (in Spark: REORG TABLE ... APPLY (PURGE), then drop the feature)."
-        )
-
-
-def _require_same_schema(table: str, old: pa.Schema, new: pa.Schema) -> None:
-    before = {field.name: _delta_type(field.type) for field in old}
-    after = {field.name: _delta_type(field.type) for field in new}
-    if before != after:
-        changed = ", ".join(f"{name} {kind}" for name, kind in sorted(set(before.items()) ^ set(after.items())))
-        raise SchemaChangeError(
-            f"table {table} would change its columns ({changed}) in a partial run; "
-            "build it with a full refresh (`unmogrowp run --full-refresh`)."
-        )
-
-
-def _delta_type(arrow_type: pa.DataType) -> str:
-    """Arrow types that Delta stores alike count as the same."""
-    kind = str(arrow_type)
-    for view, plain in (("string_view", "string"), ("large_string", "string"), ("binary_view", "binary")):
-        kind = kind.replace(view, plain)
-    if kind.startswith("timestamp["):
-        return "timestamp[utc]" if "tz=" in kind else "timestamp[naive]"
-    return {"large_binary": "binary", "uint64": "int64", "uint32": "int32"}.get(kind, kind)

@@ -14,6 +14,7 @@ features: the models are trained "restated", and say so in their card.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,8 @@ INPUT_TABLES: Final = (
     "silver/int_revenue_events",
     "gold/attributed_installs",
 )
+
+_TABLES: Final = ("ml_installs", "ml_activity", "ml_apps")
 
 _INSTALLS: Final = """
 create or replace temp table ml_installs as
@@ -98,12 +101,20 @@ left join ml_activity as a on i.inst = a.inst
 group by all
 """
 
-_WATERMARKS: Final = """
-select app_id, max(least(epoch_us(event_at), epoch_us(received_at)))
-from silver.stg_app_events
-where environment is distinct from 'claims'
-group by app_id
-order by app_id
+_APPS: Final = """
+create or replace temp table ml_apps as
+with
+marks as (
+    select app_id, max(least(epoch_us(event_at), epoch_us(received_at))) as watermark_us
+    from silver.stg_app_events
+    where environment is distinct from 'claims'
+    group by app_id
+)
+select i.app_id, any_value(m.watermark_us) as watermark_us, bool_or(coalesce(a.kind = 's', false)) as has_sessions
+from ml_installs as i
+left join ml_activity as a on i.inst = a.inst
+left join marks as m on i.app_id = m.app_id
+group by i.app_id
 """
 
 
@@ -124,20 +135,39 @@ class App:
 def load_activity(con: duckdb.DuckDBPyConnection, only: str | None = None) -> list[App]:
     """Build `ml_installs` and `ml_activity` from the views of `con` and list the apps that have installs.
 
-    `only` keeps one app. The watermark of an app is the latest `least(event_at, received_at)` of its records.
+    Tables that stand there already, made of the same files, are taken as they are. `only` keeps one app. The watermark
+    of an app is the latest `least(event_at, received_at)` of its records.
     """
-    con.execute(_INSTALLS + (" and i.app_id = ?" if only else ""), [only] if only else [])
-    con.execute(_ACTIVITY.format(backfill_us=BACKFILL_AFTER // timedelta(microseconds=1)))
-    con.execute(_KNOWN_INSTALLS)
-    marks = dict(con.execute(_WATERMARKS).fetchall())
-    rows = con.execute(
-        """
-        select i.app_id, bool_or(coalesce(a.kind = 's', false))
-        from ml_installs as i left join ml_activity as a on i.inst = a.inst
-        group by i.app_id order by i.app_id
-        """
+    source = _source(con, only)
+    if source is None or _loaded_from(con) != source:
+        con.execute(_INSTALLS + (" and i.app_id = ?" if only else ""), [only] if only else [])
+        con.execute(_ACTIVITY.format(backfill_us=BACKFILL_AFTER // timedelta(microseconds=1)))
+        con.execute(_KNOWN_INSTALLS)
+        con.execute(_APPS)
+        for table in _TABLES:
+            con.execute(f"comment on table {table} is '{source or ''}'")
+    rows = con.execute("select app_id, watermark_us, has_sessions from ml_apps order by app_id").fetchall()
+    return [App(app_id, from_us(watermark), bool(sessions)) for app_id, watermark, sessions in rows]
+
+
+def _source(con: duckdb.DuckDBPyConnection, only: str | None) -> str | None:
+    """What the tables are made of: the text of a view names the files it reads. None if an input is no view."""
+    views: dict[str, str] = dict(
+        con.execute("select schema_name || '/' || view_name, sql from duckdb_views() where not internal").fetchall()
+    )
+    if not all(table in views for table in INPUT_TABLES):
+        return None
+    return hashlib.sha256("\n".join([f"only {only}", *(views[table] for table in INPUT_TABLES)]).encode()).hexdigest()
+
+
+def _loaded_from(con: duckdb.DuckDBPyConnection) -> str | None:
+    """The source of the tables that this connection has; None if they are not all there, or of different sources."""
+    found = con.execute(
+        "select any_value(comment) from duckdb_tables() where temporary and list_contains(?, table_name) "
+        "having count(*) = ? and count(distinct comment) = 1",
+        [list(_TABLES), len(_TABLES)],
     ).fetchall()
-    return [App(app_id, from_us(marks[app_id]), bool(sessions)) for app_id, sessions in rows]
+    return str(found[0][0]) if found else None
 
 
 def from_us(micros: int) -> datetime:

@@ -18,8 +18,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from lakehouse.engine import connect, create_view
+from lakehouse.lake import Lake
 from models_ml import baselines, btyd, metrics, spine, training
-from models_ml.activity import DAY_US, from_us, load_activity
+from models_ml.activity import DAY_US, INPUT_TABLES, from_us, load_activity
 from models_ml.boosting import BoostingParams
 from models_ml.features import FEATURE_VERSION, read_features
 from models_ml.seeds import code_version
@@ -105,9 +107,11 @@ def evaluate_cdnow(
     app_id: str = "cdnow",
     params: BoostingParams | None = None,
     seed: int = SEED,
+    measured: Benchmark | None = None,
 ) -> Benchmark:
     """Run the benchmark on the purchases of `app_id` in the views of `con`.
 
+    `measured` is what `measure_cdnow` found for the same arguments; it is taken if its inputs are those of `snapshot`.
     With `settings` and `snapshot` the run is logged to MLflow, and found again there for equal inputs, code and seed.
     BenchmarkDataError when the purchases do not cover 1997-01-01 to 1998-06-30.
     """
@@ -122,7 +126,10 @@ def evaluate_cdnow(
     found = store.find_report(EXPERIMENT, fingerprint, _REPORT)
     if found is not None:
         return _restored(found[1], run_id=found[0], seconds=time.monotonic() - started)
-    benchmark = _evaluate(con, app_id, chosen, seed, versions, started)
+    is_known = measured is not None and measured.delta_versions == versions
+    benchmark = (
+        measured if measured is not None and is_known else _evaluate(con, app_id, chosen, seed, versions, started)
+    )
     tags = delta_tags(versions) | {
         "fingerprint": fingerprint,
         "feature_version": FEATURE_VERSION,
@@ -134,6 +141,21 @@ def evaluate_cdnow(
     numbers = {f"test_{k}": v for k, v in asdict(benchmark.rows[0]).items() if isinstance(v, float)}
     record = Record(tags, chosen.to_json(), numbers, texts={_REPORT: json.dumps(asdict(benchmark))})
     return _restored(json.dumps(asdict(benchmark)), run_id=store.log_report(EXPERIMENT, record), is_reused=False)
+
+
+def measure_cdnow(settings: Settings, app_id: str = "cdnow") -> Benchmark:
+    """The benchmark on the newest tables, unlogged; for a process beside the one that logs it."""
+    lake = Lake(settings.lake, settings.storage_options)
+    snapshot = {table: lake.version(table) for table in INPUT_TABLES}
+    connection = connect(settings, lake=lake, layers=())
+    try:
+        for table, version in snapshot.items():
+            connection.execute(f"create schema if not exists {table.partition('/')[0]}")
+            create_view(connection, lake, table, version)
+        versions = training.input_versions(snapshot)
+        return _evaluate(connection, app_id, BoostingParams(), SEED, versions, time.monotonic())
+    finally:
+        connection.close()
 
 
 def _evaluate(

@@ -7,9 +7,10 @@ the registry (`tracking`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from models_ml.boosting import BoostingParams, Member, fit_member
+from models_ml.boosting import BoostingParams, Member, fit_member, side_by_side
 from models_ml.encoding import Encoding, fit_encoding
 from models_ml.seeds import derive_seed, user_folds
 from models_ml.value_model import FOLDS
@@ -86,19 +87,23 @@ def fit_churn_model(
     encoding = fit_encoding(frame)
     rows = encoding.matrix(frame)
     folds = user_folds(frame["app_id"], frame["install_id"], FOLDS)
-    raw, members = np.zeros(len(rows)), []
-    for fold in np.unique(folds):
-        held = folds == fold
-        member = fit_member(
+
+    def fit(fold: int) -> Member:
+        seen, seed = folds != fold, derive_seed(root_seed, name, fold)
+        return fit_member(
             "logistic",
-            rows[~held],
-            churned[~held],
+            rows[seen],
+            churned[seen],
             params=params,
-            seed=derive_seed(root_seed, name, int(fold)),
+            seed=seed,
             categories=encoding.category_indexes,
         )
-        raw[held] = member.predict(rows[held])
-        members.append(member)
+
+    places = [int(fold) for fold in np.unique(folds)]
+    members = side_by_side([partial(fit, place) for place in places])
+    raw = np.zeros(len(rows))
+    for place, member in zip(places, members, strict=True):
+        raw[folds == place] = member.predict(rows[folds == place])
     slope, offset = _sigmoid(raw, churned)
     model = ChurnModel(encoding, tuple(members), slope, offset)
     return model, model.calibrate(raw)

@@ -8,9 +8,10 @@ model; a forecast is the mean over the pairs times one factor.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from models_ml.boosting import BoostingParams, Link, Member, fit_member
+from models_ml.boosting import BoostingParams, Link, Member, fit_member, side_by_side
 from models_ml.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -103,28 +104,24 @@ def fit_hurdle(
     revenue = np.maximum(revenue, 0.0)
     if int((revenue > 0).sum()) < MIN_PAYERS:
         raise ValueError(f"{name}: {int((revenue > 0).sum())} paying rows, at least {MIN_PAYERS} are needed")
+    paying = (revenue > 0).astype(np.float64)
+
+    def fit(fold: int, link: Link) -> Member:
+        seen = folds != fold
+        chosen, target = (seen, paying) if link == "logistic" else (seen & (revenue > 0), revenue)
+        seed = derive_seed(root_seed, name, link, fold)
+        return fit_member(link, rows[chosen], target[chosen], params=params, seed=seed, categories=categories)
+
+    links: tuple[Link, Link] = ("logistic", "log")
+    places = [(int(fold), link) for fold in np.unique(folds) for link in links]
+    members = dict(zip(places, side_by_side([partial(fit, *place) for place in places]), strict=True))
     chance, amount = np.zeros(len(rows)), np.zeros(len(rows))
     pairs = []
     for fold in np.unique(folds):
         held = folds == fold
-        seen, paid = ~held, ~held & (revenue > 0)
-        steps: tuple[tuple[Link, Any, Array], ...] = (
-            ("logistic", seen, (revenue > 0).astype(np.float64)),
-            ("log", paid, revenue),
-        )
-        pair = [
-            fit_member(
-                link,
-                rows[chosen],
-                target[chosen],
-                params=params,
-                seed=derive_seed(root_seed, name, link, int(fold)),
-                categories=categories,
-            )
-            for link, chosen, target in steps
-        ]
+        pair = (members[int(fold), "logistic"], members[int(fold), "log"])
         chance[held], amount[held] = (member.predict(rows[held]) for member in pair)
-        pairs.append((pair[0], pair[1]))
+        pairs.append(pair)
     factor, power = _calibrate(chance * amount, revenue)
     payers = revenue > 0
     ratio = (revenue * chance)[payers] / (factor * (chance * amount)[payers] ** power)

@@ -11,10 +11,8 @@ Overrides two private members of dagster 1.13: drop the class when the storage k
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -26,10 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 
 class KeptSqliteEventLogStorage(SqliteEventLogStorage):
-    """One engine with one connection for each shard; the lock of the base class lets one thread in at a time.
-
-    A relative `base_dir` is below DAGSTER_HOME.
-    """
+    """One engine with one connection for each shard; the lock of the base class lets one thread in at a time."""
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: dict[str, Engine] = {}
@@ -37,8 +32,7 @@ class KeptSqliteEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> KeptSqliteEventLogStorage:
-        folder = Path(os.environ.get("DAGSTER_HOME", "")) / config_value["base_dir"]
-        return cls(str(folder), inst_data)
+        return cls(config_value["base_dir"], inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -5,13 +5,15 @@ What the assets are is in `assets`, which of them run together in `orchestration
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import sys
 import uuid
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.home import prepare_home
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     import dagster as dg
 
 _MODULE: Final = "orchestration.definitions"
+_NOTHING: Final[Mapping[str, Callable[[], object]]] = MappingProxyType({})
 _PID_TAG: Final = "unmogrowp/pid"
 _INSTANCE_FILE: Final = Path(__file__).resolve().parent.parent / "dagster.yaml"
+_HISTORY: Final = "base_dir: history/runs"
 # No library of ours may call home; each has a switch of its own.
 QUIET: Final = {
     "GX_ANALYTICS_ENABLED": "false",
@@ -59,12 +63,25 @@ def dagster_home(settings: Settings) -> Path:
     """The home's Dagster folder, made ready; child processes get it as DAGSTER_HOME."""
     prepare_home(settings)
     folder = settings.home / "dagster"
-    shutil.copyfile(_INSTANCE_FILE, folder / "dagster.yaml")
+    text = _INSTANCE_FILE.read_text(encoding="utf-8").replace(
+        _HISTORY, f"base_dir: {json.dumps(str(folder / 'history/runs'))}"
+    )
+    (folder / "dagster.yaml").write_text(text, encoding="utf-8")
     return folder
 
 
-def refresh(settings: Settings, steps: Steps, *, job_name: str = "refresh", full_refresh: bool = False) -> Refresh:
-    """Run a job to its end; a failing step or blocking check makes `success` false, nothing is raised for it."""
+def refresh(
+    settings: Settings,
+    steps: Steps,
+    *,
+    job_name: str = "refresh",
+    full_refresh: bool = False,
+    after: Mapping[str, Callable[[], object]] = _NOTHING,
+) -> Refresh:
+    """Run a job to its end; a failing step or blocking check makes `success` false, nothing is raised for it.
+
+    `after` is called once the step it is named by has succeeded.
+    """
     os.environ.update(QUIET)
     os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
     os.environ["UNMOGROWP_HOME"] = str(settings.home)
@@ -79,7 +96,7 @@ def refresh(settings: Settings, steps: Steps, *, job_name: str = "refresh", full
         instance = dg.DagsterInstance.get()
     close_dead_runs(instance)
     run_id = str(uuid.uuid4())
-    watcher = _Watcher(steps)
+    watcher = _Watcher(steps, after)
     instance.add_event_listener(run_id, watcher)
     log = settings.home / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -146,8 +163,9 @@ def _is_alive(pid: int) -> bool:
 class _Watcher:
     """Turns the run's events into progress lines and keeps what failed."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, after: Mapping[str, Callable[[], object]]) -> None:
         self._steps = steps
+        self._after = after
         self._open: Step | None = None
         self.failed_steps: dict[str, str] = {}
         self.failed_checks: list[FailedCheck] = []
@@ -169,6 +187,8 @@ class _Watcher:
             self.close(failed=True)
         elif kind in {"STEP_SUCCESS", "STEP_SKIPPED"}:
             self.close()
+            if kind == "STEP_SUCCESS" and event.step_key in self._after:
+                self._after[event.step_key]()
 
     def _check(self, event: dg.DagsterEvent) -> None:
         evaluation = event.asset_check_evaluation_data

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from decisions.comparison import compare
@@ -38,14 +37,17 @@ def build(settings: Settings, lake: Lake, scenario: Scenario) -> bool:
 
 
 def _run_dbt(settings: Settings, scenario: Scenario) -> None:
-    from assets.project import DBT_EXECUTABLE, dbt_project
+    from assets.manifest import DBT_EXECUTABLE, ProjectError, parsed
     from orchestration.refresh import QUIET
 
-    parsed = dbt_project(settings).target_path
+    try:
+        manifest = parsed(settings)
+    except ProjectError as error:
+        raise ScenarioError(str(error)) from None
     target = settings.home / "dbt" / "scenario"
     target.mkdir(parents=True, exist_ok=True)
     # A target of its own, so that what runs leave for people and for Dagster stays as it is.
-    shutil.copyfile(Path(parsed) / "partial_parse.msgpack", target / "partial_parse.msgpack")
+    shutil.copyfile(manifest / "partial_parse.msgpack", target / "partial_parse.msgpack")
     project = str(settings.dbt_project)
     arguments = [DBT_EXECUTABLE, "--quiet", "build", *(_ALL if scenario.inputs.has_other_bronze else _RULED)]
     arguments += ["--exclude-resource-type", "test", "unit_test", "--project-dir", project, "--profiles-dir", project]

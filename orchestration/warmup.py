@@ -13,7 +13,7 @@ from typing import Final
 from lakehouse.settings import Settings
 
 # In the order in which a run needs them.
-_LIBRARIES: Final = ("dagster_dbt", "great_expectations", "lightgbm", "mlflow", "chdb", "clickhouse_connect")
+_LIBRARIES: Final = ("dagster", "dagster_dbt", "great_expectations", "lightgbm", "mlflow", "chdb", "clickhouse_connect")
 _FOR_TRAINING: Final = frozenset({"lightgbm", "mlflow"})
 
 
@@ -25,7 +25,7 @@ def warm_up(*, with_training: bool) -> None:
 
 def parse_models_early(settings: Settings) -> None:
     """Start parsing the dbt project in a process of its own; the run waits for it or finds it done."""
-    from assets.project import start_parse
+    from assets.manifest import start_parse
 
     start_parse(settings)
 

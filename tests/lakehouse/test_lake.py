@@ -163,7 +163,9 @@ def test_a_pinned_engine_follows_the_snapshot_and_forgets_what_a_step_made(tmp_p
     engine.show({"gold/a": 0, "gold/b": 0})
     assert counts("gold.a", "gold.b") == [1, 1]
     engine.connection.execute("create temp table mine as select 1; create view main.seen as select 1")
+    engine.connection.execute("create temp table told as select 1; comment on table told is 'made of a'")
     engine.forget()
+    assert counts("told") == [1]
     for name in ("mine", "seen"):
         with pytest.raises(duckdb.CatalogException):
             counts(name)
