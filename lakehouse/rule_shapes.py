@@ -105,6 +105,29 @@ def _fraud_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
     return [Fault(fraud_rules.RULES, None, sentence.rstrip(".")) for sentence in sentences]
 
 
+def _activity_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    if any(row["app_id"] == "*" for row in tables.get("rule_activity", ())):
+        return []
+    return [Fault("rule_activity.csv", None, "no row is for all apps: give one whose app_id is *")]
+
+
+def _cohort_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    taken = ("install", "any")
+    return [
+        Fault("rule_cohort_events.csv", n, f"cohort_kind {row['cohort_kind']} is taken; choose another name")
+        for n, row in enumerate(tables.get("rule_cohort_events", ()), start=2)
+        if row["cohort_kind"] in taken
+    ]
+
+
+def _bracket_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    return [
+        Fault("rule_retention_brackets.csv", n, "last_day lies before first_day")
+        for n, row in enumerate(tables.get("rule_retention_brackets", ()), start=2)
+        if row["first_day"].isdigit() and row["last_day"].isdigit() and int(row["last_day"]) < int(row["first_day"])
+    ]
+
+
 SHAPES: Final[dict[str, Shape]] = {
     shape.name: shape
     for shape in (
@@ -272,6 +295,32 @@ SHAPES: Final[dict[str, Shape]] = {
             "rule_integrity_verdicts",
             (Column("integrity_verdict"), Column("flag_code", refers="rule_fraud_flags"), Column("meaning")),
             key=("integrity_verdict",),
+        ),
+        Shape(
+            "rule_activity",
+            (
+                Column("app_id"),
+                Column("week_starts_on", Kind.INTEGER, least=_ONE, most=Decimal(7)),
+                Column("churn_days", Kind.INTEGER, least=_ONE, most=Decimal(365)),
+            ),
+            key=("app_id",),
+            check=_activity_faults,
+        ),
+        Shape(
+            "rule_cohort_events",
+            (Column("app_id"), Column("event_name"), Column("cohort_kind")),
+            key=("app_id", "event_name"),
+            check=_cohort_faults,
+        ),
+        Shape(
+            "rule_retention_brackets",
+            (
+                Column("bracket_n", Kind.INTEGER, least=_ZERO, most=Decimal(62)),
+                Column("first_day", Kind.INTEGER, least=_ZERO, most=Decimal(400)),
+                Column("last_day", Kind.INTEGER, least=_ZERO, most=Decimal(400)),
+            ),
+            key=("bracket_n",),
+            check=_bracket_faults,
         ),
         Shape(
             "fx_rates",

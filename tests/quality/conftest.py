@@ -175,6 +175,17 @@ _GOLD = (
                case when day_n = 0 then count(*) when day_n < 9 then 0 end as retained_installs
         from gold.attributed_installs cross join range(31) as days(day_n)
         cross join (values ('calendar'), ('elapsed_24h')) as clocks(day_clock) group by 1, 2, 3, 4, 5, 6, 7""",
+    """create table gold.retention_curves as
+        select app_id, 'install' as cohort_kind, install_date as cohort_date, 'campaign' as dimension, platform,
+               partner, campaign_id, '' as country, 'day' as unit, day_clock, day_n as period_n,
+               cohort_installs as cohort_users, mature_installs as mature_users, retained_installs as active_users,
+               retained_installs as rolling_users, case when day_n > 0 then retained_installs end as cumulative_users
+        from gold.cohort_retention""",
+    """create table gold.activity_daily as
+        select app_id, platform, install_date as date, true as is_complete, count(*) as active_users,
+               count(*) as weekly_users, count(*) as monthly_users, count(*) as new_users, 0 as retained_users,
+               0 as resurrected_users
+        from gold.attributed_installs group by 1, 2, 3""",
     # All revenue falls on day 0 or 1 of its install, on both clocks.
     """create table gold.cohort_revenue as
         select i.app_id, i.install_date, i.platform, i.partner, i.campaign_id, day_clock, day_n,

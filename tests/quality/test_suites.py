@@ -144,6 +144,18 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "mature_installs = 0, retained_installs = 1, day_n = 0",
         "mature_installs = 0, retained_installs = 1, day_n = 0",
     ),
+    "retention_curves": (
+        "app_id = null, unit = 'year', day_clock = 'lunar', dimension = 'site', period_n = null, mature_users = 9",
+        "mature_users = 1, rolling_users = 0, active_users = 2",
+        "mature_users = 0, active_users = 1, rolling_users = 1",
+        "mature_users = 0, active_users = 1, rolling_users = 1",
+    ),
+    "activity_daily": (
+        "app_id = null, date = null, new_users = 99",
+        "weekly_users = 0",
+        "is_complete = false",
+        "is_complete = false",
+    ),
     "cohort_revenue": (
         "app_id = null, day_clock = null, mature_installs = 9",
         "day_clock = 'lunar', day_n = 31, paying_installs = 5, mature_installs = 1",
