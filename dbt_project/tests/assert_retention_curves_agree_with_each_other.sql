@@ -66,10 +66,10 @@ from classic
 full outer join retained using (app_id, platform, partner, campaign_id, day_n)
 where classic.users is distinct from retained.users
 union all
-select app_id, 'new, retained and resurrected users are not the active ones, or less than the current ones' as fault
+select app_id, 'new, retained and resurrected users are not the active ones, or more than the live ones' as fault
 from {{ ref('activity_daily') }}
 where
     active_users != new_users + retained_users + resurrected_users
     or active_users > weekly_users
     or weekly_users > monthly_users
-    or current_users < active_users
+    or live_users < active_users

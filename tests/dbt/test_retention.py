@@ -146,7 +146,7 @@ def test_a_bracket_counts_a_user_once(marts: duckdb.DuckDBPyConnection) -> None:
 
 def test_users_come_go_and_come_back(marts: duckdb.DuckDBPyConnection) -> None:
     rows = marts.execute(
-        "select day(date), active_users, weekly_users, monthly_users, current_users, new_users, retained_users,"
+        "select day(date), active_users, weekly_users, monthly_users, live_users, new_users, retained_users,"
         " resurrected_users, churned_users, sessions, session_length_s, sessions_with_length, is_complete"
         " from activity_daily where app_id = 'utc' order by date"
     ).fetchall()

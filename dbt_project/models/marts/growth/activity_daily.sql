@@ -121,7 +121,7 @@ summed as (
         *,
         sum(weekly_change) over running as weekly_users,
         sum(monthly_change) over running as monthly_users,
-        sum(new_users + resurrected_users - churned_users) over running as current_users
+        sum(new_users + resurrected_users - churned_users) over running as live_users
     from daily
     window running as (partition by app_id, platform order by date rows unbounded preceding)
 )
@@ -132,7 +132,7 @@ select
     date,
     is_complete,
     {% for name in [
-        'active_users', 'weekly_users', 'monthly_users', 'current_users', 'new_users', 'retained_users',
+        'active_users', 'weekly_users', 'monthly_users', 'live_users', 'new_users', 'retained_users',
         'resurrected_users', 'churned_users', 'sessions', 'session_length_s', 'sessions_with_length'
     ] -%}
     case when is_complete then cast({{ name }} as bigint) end as {{ name }}{{ ',' if not loop.last }}
