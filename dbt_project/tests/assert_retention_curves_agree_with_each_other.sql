@@ -25,6 +25,10 @@ splits as (
     group by app_id, cohort_kind, dimension, unit, day_clock
 ),
 
+most as (
+    select app_id, cohort_kind, max(users) as users from splits group by app_id, cohort_kind
+),
+
 installs as (
     select app_id, count(*) as users from {{ ref('attributed_installs') }} where is_primary group by app_id
 ),
@@ -53,13 +57,7 @@ where
 union all
 select splits.app_id, 'a split lost users of its cohorts' as fault
 from splits
-inner join
-    (
-        select app_id, cohort_kind, max(users) as users
-        from splits
-        group by app_id, cohort_kind
-    ) as most
-    on splits.app_id = most.app_id and splits.cohort_kind = most.cohort_kind
+inner join most on splits.app_id = most.app_id and splits.cohort_kind = most.cohort_kind
 left join installs on splits.app_id = installs.app_id
 where splits.users != most.users or (splits.cohort_kind = 'install' and splits.users is distinct from installs.users)
 union all
@@ -68,10 +66,10 @@ from classic
 full outer join retained using (app_id, platform, partner, campaign_id, day_n)
 where classic.users is distinct from retained.users
 union all
-select app_id, 'new, retained and resurrected users are not the active ones, or less than the current ones' as fault
+select app_id, 'new, retained and resurrected users are not the active ones, or more than the live ones' as fault
 from {{ ref('activity_daily') }}
 where
     active_users != new_users + retained_users + resurrected_users
     or active_users > weekly_users
     or weekly_users > monthly_users
-    or current_users < active_users
+    or live_users < active_users

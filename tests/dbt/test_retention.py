@@ -43,6 +43,8 @@ def marts(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb
     home.add_rules({"rule_activity": [{"app_id": "utc", "churn_days": 3}, {"app_id": "kolkata", "week_starts_on": 7}]})
     outcome = dbt(home.folder, "run", "--select", "+retention_curves", "+activity_daily", "+cohort_retention")
     assert outcome.success, outcome.failures or outcome.error
+    outcome = dbt(home.folder, "test", "--select", "assert_retention_curves_agree_with_each_other")
+    assert outcome.success, outcome.failures or outcome.error
     connection = duckdb.connect()
     for table in ("retention_curves", "activity_daily", "cohort_retention"):
         connection.register(table, home.lake.open(f"gold/{table}").to_pyarrow_table())
@@ -144,7 +146,7 @@ def test_a_bracket_counts_a_user_once(marts: duckdb.DuckDBPyConnection) -> None:
 
 def test_users_come_go_and_come_back(marts: duckdb.DuckDBPyConnection) -> None:
     rows = marts.execute(
-        "select day(date), active_users, weekly_users, monthly_users, current_users, new_users, retained_users,"
+        "select day(date), active_users, weekly_users, monthly_users, live_users, new_users, retained_users,"
         " resurrected_users, churned_users, sessions, session_length_s, sessions_with_length, is_complete"
         " from activity_daily where app_id = 'utc' order by date"
     ).fetchall()

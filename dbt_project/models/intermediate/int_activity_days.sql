@@ -2,7 +2,7 @@
 
 -- One row per app_id, install_id, event_date, active_date and activity. A row spans less than 24 hours, as it lies
 -- within a UTC date: so its first and last instant tell exactly in which blocks of 24 hours, counted from anywhere,
--- there was activity, and marts need no single event. The install record is no activity: it is what activity comes back to.
+-- there was activity, and marts need no single event. The install record is no activity, but what activity returns to.
 with
 
 opens as (

@@ -62,30 +62,30 @@ changes as (
     from steps
     union all
     {% for days, change in [('7', 'weekly'), ('30', 'monthly'), ('churn_days', 'churned')] -%}
-    select
-        app_id,
-        platform,
+        select
+            app_id,
+            platform,
+            {% if change == 'churned' -%}
+                {{ add_days('active_date', days) }} as date,
+            {% else -%}
+                {{ add_days('active_date', 'least(coalesce(days_until_next, ' ~ days ~ '), ' ~ days ~ ')') }} as date,
+            {% endif -%}
+            0 as active_users,
+            {{ -1 if change == 'weekly' else 0 }} as weekly_change,
+            {{ -1 if change == 'monthly' else 0 }} as monthly_change,
+            0 as new_users,
+            0 as retained_users,
+            0 as resurrected_users,
+            {{ 1 if change == 'churned' else 0 }} as churned_users,
+            0 as sessions,
+            0 as session_length_s,
+            0 as sessions_with_length
+        from steps
         {% if change == 'churned' -%}
-        {{ add_days('active_date', days) }} as date,
+            where coalesce(days_until_next > churn_days, true)
         {% else -%}
-        {{ add_days('active_date', 'least(coalesce(days_until_next, ' ~ days ~ '), ' ~ days ~ ')') }} as date,
+            union all
         {% endif -%}
-        0 as active_users,
-        {{ -1 if change == 'weekly' else 0 }} as weekly_change,
-        {{ -1 if change == 'monthly' else 0 }} as monthly_change,
-        0 as new_users,
-        0 as retained_users,
-        0 as resurrected_users,
-        {{ 1 if change == 'churned' else 0 }} as churned_users,
-        0 as sessions,
-        0 as session_length_s,
-        0 as sessions_with_length
-    from steps
-    {% if change == 'churned' -%}
-    where coalesce(days_until_next > churn_days, true)
-    {% else -%}
-    union all
-    {% endif -%}
     {% endfor %}
 ),
 
@@ -110,7 +110,7 @@ daily as (
             'churned_users', 'sessions', 'session_length_s', 'sessions_with_length'
         ] -%}
         coalesce(sum(changes.{{ name }}), 0) as {{ name }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% endfor %}
     from spine
     left join changes using (app_id, platform, date)
     group by spine.app_id, spine.platform, spine.date, spine.watermark_date
@@ -121,7 +121,7 @@ summed as (
         *,
         sum(weekly_change) over running as weekly_users,
         sum(monthly_change) over running as monthly_users,
-        sum(new_users + resurrected_users - churned_users) over running as current_users
+        sum(new_users + resurrected_users - churned_users) over running as live_users
     from daily
     window running as (partition by app_id, platform order by date rows unbounded preceding)
 )
@@ -132,9 +132,9 @@ select
     date,
     is_complete,
     {% for name in [
-        'active_users', 'weekly_users', 'monthly_users', 'current_users', 'new_users', 'retained_users',
+        'active_users', 'weekly_users', 'monthly_users', 'live_users', 'new_users', 'retained_users',
         'resurrected_users', 'churned_users', 'sessions', 'session_length_s', 'sessions_with_length'
     ] -%}
     case when is_complete then cast({{ name }} as bigint) end as {{ name }}{{ ',' if not loop.last }}
-    {% endfor %}
+{% endfor %}
 from summed

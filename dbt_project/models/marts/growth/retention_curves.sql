@@ -84,11 +84,12 @@ spans as (
         on
             entry.user_number = day.user_number
             and day.activity = 'any'
-            and day.last_active_at >= entry.cohort_at
+            and entry.cohort_at <= day.last_active_at
 ),
 
 visits as (
-    select entry_number, 'calendar' as day_clock, calendar_day as day_n, calendar_week as week_n, calendar_month as month_n
+    select
+        entry_number, 'calendar' as day_clock, calendar_day as day_n, calendar_week as week_n, calendar_month as month_n
     from spans
     union all
     select
@@ -118,11 +119,12 @@ lives as (
         visit.entry_number,
         visit.day_clock,
         bit_or(coalesce(bracket.brackets, 0)) as brackets,
-        {% for unit, end in last.items() -%}
+    {% for unit, end in last.items() -%}
         bit_or({{ set_of('visit.' ~ unit ~ '_n', end) }}) | {{ shifted(0) }} as {{ unit }}s,
         max(visit.{{ unit }}_n) as last_{{ unit }},
-        min(case when visit.{{ unit }}_n >= 1 then visit.{{ unit }}_n end) as return_{{ unit }}{{ ',' if not loop.last }}
-        {% endfor %}
+        min(case when visit.{{ unit }}_n >= 1 then visit.{{ unit }}_n end)
+            as return_{{ unit }}{{ ',' if not loop.last }}
+    {% endfor %}
     from visits as visit
     left join bracket_days as bracket on visit.day_n = bracket.day_n
     group by visit.entry_number, visit.day_clock
@@ -153,15 +155,15 @@ patterns as (
     {% for unit, by, numbers in [
         ('day', 'day', 'days'), ('week', 'week', 'weeks'), ('month', 'month', 'months'), ('bracket', 'day', 'brackets')
     ] -%}
-    select
-        app_id, cohort_kind, {{ by }}_date as cohort_date, platform, partner, campaign_id, country, day_clock,
-        '{{ unit }}' as unit, {{ numbers }} as numbers, last_{{ by }} as last_n, return_{{ by }} as return_n,
-        mature_{{ by }} as mature_n, count(*) as users
-    from aged
-    group by
-        app_id, cohort_kind, {{ by }}_date, platform, partner, campaign_id, country, day_clock,
-        {{ numbers }}, last_{{ by }}, return_{{ by }}, mature_{{ by }}
-    {% if not loop.last %}union all{% endif %}
+        select
+            app_id, cohort_kind, {{ by }}_date as cohort_date, platform, partner, campaign_id, country, day_clock,
+            '{{ unit }}' as unit, {{ numbers }} as numbers, last_{{ by }} as last_n, return_{{ by }} as return_n,
+            mature_{{ by }} as mature_n, count(*) as users
+        from aged
+        group by
+            app_id, cohort_kind, {{ by }}_date, platform, partner, campaign_id, country, day_clock,
+            {{ numbers }}, last_{{ by }}, return_{{ by }}, mature_{{ by }}
+        {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),
 
@@ -181,9 +183,9 @@ cohorts as (
 
 periods as (
     {% for unit, end in last.items() -%}
-    select '{{ unit }}' as unit, day_n as period_n, day_n as first_n, day_n as last_n
-    from ({{ day_numbers(end) }}) as {{ unit }}_numbers
-    union all
+        select '{{ unit }}' as unit, day_n as period_n, day_n as first_n, day_n as last_n
+        from ({{ day_numbers(end) }}) as {{ unit }}_numbers
+        union all
     {% endfor -%}
     select 'bracket' as unit, bracket_n as period_n, first_day as first_n, last_day as last_n
     from {{ ref('rule_retention_brackets') }}
@@ -192,7 +194,13 @@ periods as (
 counted as (
     select
         cohort.app_id, cohort.cohort_kind, cohort.cohort_date, cohort.dimension, cohort.platform, cohort.partner,
-        cohort.campaign_id, cohort.country, cohort.unit, cohort.day_clock, period.period_n, period.first_n, period.last_n,
+        cohort.campaign_id,
+        cohort.country,
+        cohort.unit,
+        cohort.day_clock,
+        period.period_n,
+        period.first_n,
+        period.last_n,
         sum(cohort.users) as cohort_users,
         sum(case when cohort.mature_n >= period.last_n then cohort.users else 0 end) as mature_users,
         {% for name, is_met in [
@@ -202,7 +210,7 @@ counted as (
         ] -%}
         sum(case when cohort.mature_n >= period.last_n and {{ is_met }} then cohort.users else 0 end)
             as {{ name }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% endfor %}
     from cohorts as cohort
     inner join periods as period on cohort.unit = period.unit
     group by all
