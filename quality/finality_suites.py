@@ -45,4 +45,20 @@ _FINALITY: Final = mart(
     columns=plain("source", "status", "reason"),
 )
 
-FINALITY_SUITES: Final = (_FINALITY,)
+_ALERTS: Final = mart(
+    "metric_alerts",
+    ("app_id", "date", "level", "platform", "partner", "campaign_id", "metric"),
+    "date",
+    {
+        "is_no_number": ("not (isfinite(score) and isfinite(expected))", "a score is a number", "critical"),
+        "is_not_far": ("abs(score) < 5", "only what is far from usual is an alert", "critical"),
+    },
+    is_one_of("level", ("campaign", "partner", "platform"), "what is summed"),
+    is_one_of("metric", ("installs", "cost", "revenue_d0", "cvr"), "what is watched"),
+    is_filled("metric", "an alert is about something"),
+    columns=plain("level", "metric"),
+    missing_severity="warning",
+    may_be_empty=True,
+)
+
+FINALITY_SUITES: Final = (_FINALITY, _ALERTS)

@@ -209,6 +209,11 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "status = null, expected_share = null",
         "expected_share = null",
     ),
+    "metric_alerts": (
+        "app_id = null, level = 'site', metric = null, score = 1",
+        "metric = 'mood', expected = 'nan'::double",
+        "metric = 'mood'",
+    ),
     "unmatched_costs": (
         "app_id = null, unmatched_reason = null, cost_rows = 0",
         "unmatched_reason = 'because'",
