@@ -287,6 +287,19 @@ SHAPES: Final[dict[str, Shape]] = {
             key=("app_id", "partner", "site_id"),
         ),
         Shape(
+            "rule_finality",
+            (
+                Column("source"),
+                Column("horizon_days", Kind.INTEGER, least=_ONE),
+                Column("min_history_days", Kind.INTEGER, least=_ONE),
+                Column("settling_share", Kind.NUMBER, least=_ZERO, most=_ONE),
+                Column("final_share", Kind.NUMBER, least=_ZERO, most=_ONE),
+            ),
+            key=("source",),
+            is_closed=True,
+            ascending=(("settling_share", "final_share"),),
+        ),
+        Shape(
             "rule_ip_lists",
             (Column("ip_prefix"), Column("ip_class", Kind.LOWER), Column("list_source", required=False)),
             key=("ip_prefix", "ip_class"),

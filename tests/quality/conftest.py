@@ -265,6 +265,17 @@ _SKAN = (
                5 as skan_installs, 2 as overlap_installs, 3 as skan_only_installs, 1 as skan_beyond_first_opens,
                6 as combined_installs, 2 as modelled_installs""",
 )
+_FINALITY = (
+    """create table gold.mart_finality as
+        select 'a' as app_id, date '2026-01-01' as date, 'app_events' as source, 10 as records, 1 as late_records,
+               0.5 as lateness_p50_h, 1.0 as lateness_p95_h, 25.0 as lateness_max_h, 0.99::double as expected_share,
+               0.1::decimal(18, 3) as expected_to_come, null::varchar as reason, 'settling' as status""",
+)
+_ALERTS = (
+    """create table gold.metric_alerts as
+        select 'a' as app_id, date '2026-01-01' as date, 'campaign' as level, '' as platform, 'net' as partner,
+               'c' as campaign_id, 'installs' as metric, 60.0::double as expected, -9.0::double as score""",
+)
 _COSTS = (
     """create table gold.campaign_performance as
         select app_id, date, platform, partner, campaign_id, impressions, clicks, installs,
@@ -304,7 +315,7 @@ def _shared_lake() -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"create schema {layer}")
     for key, schema in bronze_schemas().items():
         con.execute(f"create table {key.replace('/', '.')} as {select_files(schema, [])}")
-    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD, *_SKAN, *_COSTS):
+    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD, *_SKAN, *_COSTS, *_FINALITY, *_ALERTS):
         con.execute(statement)
     yield con
     con.close()

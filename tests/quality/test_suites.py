@@ -215,6 +215,17 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "app_id = null, partner = null, currency = null, statement_number = 3, days_after = -5",
         "statement_number = 2, cost_usd = 900, previous_cost_usd = 300, change_usd = 500",
     ),
+    "mart_finality": (
+        "app_id = null, source = 'rumours', late_records = 11, lateness_p50_h = 2, expected_share = 1.5",
+        "status = 'done', reason = 'because', expected_to_come = -1",
+        "status = null, expected_share = null",
+        "expected_share = null",
+    ),
+    "metric_alerts": (
+        "app_id = null, level = 'site', metric = null, score = 1",
+        "metric = 'mood', expected = 'nan'::double",
+        "metric = 'mood'",
+    ),
     "unmatched_costs": (
         "app_id = null, unmatched_reason = null, cost_rows = 0",
         "unmatched_reason = 'because'",

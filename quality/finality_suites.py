@@ -1,0 +1,64 @@
+"""What must be true of the finality mart by itself: shares are shares, and what is not known says why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quality.suite import is_filled, is_one_of, mart, plain
+
+_FINALITY: Final = mart(
+    "mart_finality",
+    ("app_id", "date", "source"),
+    "date",
+    {
+        "has_odd_counts": (
+            "not (records > 0 and late_records between 0 and records)",
+            "late ones are among all",
+            "critical",
+        ),
+        "has_odd_lateness": (
+            "not (0 <= lateness_p50_h and lateness_p50_h <= lateness_p95_h and lateness_p95_h <= lateness_max_h)",
+            "percentiles rise, from zero on",
+            "critical",
+        ),
+        "is_no_share": ("not (expected_share between 0 and 1)", "a share lies between 0 and 1", "critical"),
+        "expects_less_than_nothing": ("expected_to_come < 0", "records do not go away", "critical"),
+        "is_unknown_without_reason": (
+            "(expected_to_come is null) <> (reason is not null)",
+            "what cannot be told says why",
+            "critical",
+        ),
+        "is_final_unknown": (
+            "expected_share is null and status <> 'open'",
+            "the unknown is not called final",
+            "critical",
+        ),
+    },
+    is_one_of("source", ("app_events", "touchpoints", "costs", "skan_postbacks"), "kinds of records"),
+    is_one_of("status", ("open", "settling", "final"), "states that docs/finality.md explains"),
+    is_filled("status", "a day has a state"),
+    is_one_of(
+        "reason",
+        ("day_not_over", "too_little_history", "nothing_arrives_so_early"),
+        "reasons that docs/finality.md explains",
+    ),
+    columns=plain("source", "status", "reason"),
+)
+
+_ALERTS: Final = mart(
+    "metric_alerts",
+    ("app_id", "date", "level", "platform", "partner", "campaign_id", "metric"),
+    "date",
+    {
+        "is_no_number": ("not (isfinite(score) and isfinite(expected))", "a score is a number", "critical"),
+        "is_not_far": ("abs(score) < 5", "only what is far from usual is an alert", "critical"),
+    },
+    is_one_of("level", ("campaign", "partner", "platform"), "what is summed"),
+    is_one_of("metric", ("installs", "cost", "revenue_d0", "cvr"), "what is watched"),
+    is_filled("metric", "an alert is about something"),
+    columns=plain("level", "metric"),
+    missing_severity="warning",
+    may_be_empty=True,
+)
+
+FINALITY_SUITES: Final = (_FINALITY, _ALERTS)
