@@ -48,7 +48,9 @@ class Dbt:
         snapshot: dict[str, int] | None = None,
         project: Path = PROJECT,
     ) -> Outcome:
-        environment = {"UNMOGROWP_HOME": str(home), "DBT_TARGET_PATH": str(self._folder / project.name / "target")}
+        target = self._folder / project.name / "target"
+        self._begin_with_what_was_parsed(target, project)
+        environment = {"UNMOGROWP_HOME": str(home), "DBT_TARGET_PATH": str(target)}
         environment["DBT_LOG_PATH"] = str(self._folder / "logs")
         if plan is not None:
             environment["UNMOGROWP_PLAN"] = plan
@@ -76,6 +78,13 @@ class Dbt:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.wait(30)
+
+    def _begin_with_what_was_parsed(self, target: Path, project: Path) -> None:
+        """Give dbt what `make setup` or an earlier run parsed; it parses itself whatever has changed since."""
+        parsed = project / "target" / "parsed" / "partial_parse.msgpack"
+        if not target.exists() and parsed.is_file():
+            target.mkdir(parents=True)
+            shutil.copyfile(parsed, target / parsed.name)
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         if self._process is None or self._process.poll() is not None:

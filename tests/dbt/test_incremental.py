@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -190,4 +191,7 @@ def rows_of(lake: Lake, table: str) -> list[str]:
 
 
 def as_text(data: pa.Table) -> list[str]:
-    return sorted(repr(sorted(row.items())) for row in data.select(sorted(data.column_names)).to_pylist())
+    rows = data.select(sorted(data.column_names))  # noqa: F841 - read by DuckDB
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        return [text for (text,) in connection.execute("select r::varchar as row from rows as r order by row").fetchall()]
