@@ -23,6 +23,7 @@ STABLE_MARTS = {
     "cohort_retention",
     "cohort_revenue",
     "multi_touch_credit",
+    "revenue_daily",
     "predicted_ltv_by_campaign",
     "churn_risk",
     "fraud_signals",
