@@ -35,6 +35,7 @@ _REQUIRED: Final = (
     "silver/int_installs",
     "silver/int_conversions",
     "silver/int_reengagement_opens",
+    "silver/int_money_events",
     "silver/int_revenue_events",
     "silver/int_subscriptions",
     "silver/int_watermarks",

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from lakehouse import fraud_rules
+from lakehouse.currencies import CURRENCIES
 
 
 class Kind(StrEnum):
@@ -87,6 +88,7 @@ class Shape:
 _FROM: Final = Column("valid_from", Kind.DATE)
 _UNTIL: Final = Column("valid_until", Kind.DATE, required=False)
 _MATCH_CLASSES: Final = ("deterministic", "probabilistic")
+_SUBSCRIPTION_CODES: Final = ("trial_start", "trial_conversion", "subscription_start", "renewal", "cancellation")
 _ONE: Final = Decimal(1)
 _ZERO: Final = Decimal(0)
 
@@ -126,6 +128,18 @@ def _bracket_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
         for n, row in enumerate(tables.get("rule_retention_brackets", ()), start=2)
         if row["first_day"].isdigit() and row["last_day"].isdigit() and int(row["last_day"]) < int(row["first_day"])
     ]
+
+
+def _revenue_policy_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    name, rows = "rule_revenue_policies", tables.get("rule_revenue_policies", ())
+    faults = (
+        [] if any(row["app_id"] == "*" for row in rows) else [Fault(f"{name}.csv", None, "no row is for all apps (*)")]
+    )
+    for row in rows:
+        if row["reporting_currency"] not in CURRENCIES:
+            problem = f"reporting_currency {row['reporting_currency']} of app {row['app_id']} is no ISO 4217 code"
+            faults.append(Fault(f"{name}.csv", None, problem))
+    return faults
 
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -334,6 +348,42 @@ SHAPES: Final[dict[str, Shape]] = {
             ),
             key=("bracket_n",),
             check=_bracket_faults,
+        ),
+        Shape(
+            "rule_store_fees",
+            (
+                Column("app_id"),
+                Column("store", Kind.LOWER),
+                Column("platform", Kind.LOWER),
+                Column("product_class", choices=("purchase", "subscription", "subscription_after_year")),
+                Column("programme", choices=("standard", "small_business")),
+                _FROM,
+                _UNTIL,
+                Column("fee_rate", Kind.NUMBER, least=_ZERO, most=_ONE),
+                Column("meaning"),
+            ),
+            key=("app_id", "store", "platform", "product_class", "programme"),
+            base=("app_id", "store", "platform"),
+        ),
+        Shape(
+            "rule_revenue_policies",
+            (
+                Column("app_id"),
+                Column("reporting_currency"),
+                Column("small_business_from", Kind.DATE, required=False),
+                Column("small_business_until", Kind.DATE, required=False),
+            ),
+            key=("app_id",),
+            check=_revenue_policy_faults,
+        ),
+        Shape(
+            "rule_subscription_events",
+            (
+                Column("app_id"),
+                Column("event_name", Kind.LOWER),
+                Column("subscription_code", choices=_SUBSCRIPTION_CODES),
+            ),
+            key=("app_id", "event_name"),
         ),
         Shape(
             "fx_rates",

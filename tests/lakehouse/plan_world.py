@@ -90,7 +90,10 @@ class World:
         ]
         opened = [("conversion_date", pa.date32()), ("conversion_at", instant)]
         order = [("original_order_id", pa.string()), ("event_date", pa.date32()), ("is_inherited", pa.bool_())]
+        entry = [(name, pa.string()) for name in ("past_order_id", "entry_code", "currency", "reporting_currency")]
+        entry += [("event_at", instant), *order[1:]]
         renewals = [e for e in events if e.get("original_order_id")]
+        entries = [e | {"past_order_id": e["original_order_id"]} for e in renewals]
         lived = [min(e["event_at"], e["received_at"]) for e in events]
         watermarks = [{"app_id": "app", "watermark_at": max(lived)}] if lived else []
         for name, columns, rows in (
@@ -98,6 +101,7 @@ class World:
             ("int_conversions", [*install, *conversion], conversions),
             ("int_reengagement_opens", [*install[:2], *opened], []),
             ("int_revenue_events", [*install[:2], *order], renewals),
+            ("int_money_events", [*install[:2], *entry], entries),
             ("int_subscriptions", [*install[:2], order[0]], []),
             ("int_watermarks", [("app_id", pa.string()), ("watermark_at", instant)], watermarks),
         ):

@@ -61,7 +61,8 @@ def test_the_rules_of_the_project_are_right() -> None:
 
 
 def test_every_rule_file_of_the_project_is_declared_as_dbt_types_it() -> None:
-    described = yaml.safe_load((PROJECT / "seeds" / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
+    files = sorted((PROJECT / "seeds").glob("_*.yml"))
+    described = [entry for file in files for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["seeds"]]
     types = {entry["name"]: entry["config"]["column_types"] for entry in described}
     for name in seed_files(PROJECT):
         if name.startswith("rule_"):

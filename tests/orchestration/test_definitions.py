@@ -25,6 +25,7 @@ STABLE_MARTS = {
     "retention_curves",
     "activity_daily",
     "multi_touch_credit",
+    "revenue_daily",
     "predicted_ltv_by_campaign",
     "churn_risk",
     "fraud_signals",

@@ -198,6 +198,14 @@ _GOLD = (
         left join silver.int_revenue_events as r
             on i.app_id = r.app_id and i.install_id = r.install_id and r.event_date <= i.install_date + day_n::int
         group by 1, 2, 3, 4, 5, 6, 7""",
+    """create table gold.revenue_daily as
+        select i.app_id, i.install_date as date, i.platform, i.partner, i.campaign_id, 'USD' as reporting_currency,
+               count(*) as active_installs, 0 as paying_installs, 0 as purchases, 0 as renewals, 1 as refund_count,
+               0 as linked_refund_count, 0 as amounts_without_rate, 3.0::decimal(18, 6) as purchase_revenue,
+               1.0::decimal(18, 6) as subscription_revenue, -1.0::decimal(18, 6) as refunds,
+               -0.9::decimal(18, 6) as store_fees, 0.5::decimal(18, 6) as ad_revenue,
+               0.4::decimal(18, 6) as allocated_ad_revenue, 3.0::decimal(18, 6) as net_revenue
+        from gold.attributed_installs as i group by all""",
     """create table gold.ingestion_daily as
         select app_id, ingest_date, sum(received)::bigint as received, sum(accepted)::bigint as accepted,
                sum(rejected)::bigint as rejected,

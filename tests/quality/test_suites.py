@@ -162,6 +162,12 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "mature_installs = 0, cumulative_revenue_usd = 1",
         "mature_installs = 0, cumulative_revenue_usd = 1",
     ),
+    "revenue_daily": (
+        "app_id = null, partner = null, reporting_currency = null, active_installs = -1, refunds = 1",
+        "amounts_without_rate = 1, linked_refund_count = 2",
+        "paying_installs = 99",
+        "net_revenue = 5",
+    ),
     "ingestion_daily": (
         "app_id = null, rejected = -1",
         "duplicates = 99, landed = 10",
