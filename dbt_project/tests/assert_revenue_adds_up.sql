@@ -33,12 +33,13 @@ days as (
 lives as (
     select
         *,
+        mature_installs = cohort_installs as is_whole,
         cumulative_purchase_revenue + cumulative_subscription_revenue as gross_revenue,
         lag(cumulative_purchase_revenue + cumulative_subscription_revenue) over (
             partition by app_id, install_date, platform, partner, campaign_id, day_clock order by day_n
         ) as gross_revenue_before
     from {{ ref('cohort_revenue') }}
-    where mature_installs = cohort_installs
+    where mature_installs > 0
 ),
 
 entries as (
@@ -74,10 +75,6 @@ left join cohorts
         and days.campaign_id = cohorts.campaign_id
 where days.net_revenue != 0 and cohorts.app_id is null
 union all
-select 'falling gross' as broken, app_id, install_date as date, gross_revenue as found, gross_revenue_before as wanted
-from lives
-where gross_revenue < gross_revenue_before
-union all
 select 'parts' as broken, app_id, date, net_revenue as found, null as wanted
 from {{ ref('revenue_daily') }}
 where
@@ -87,10 +84,16 @@ where
     or ad_revenue
     != ad_revenue_exact + ad_revenue_publisher_defined + ad_revenue_estimated + ad_revenue_undisclosed
 union all
-select 'cohort parts' as broken, app_id, install_date as date, cumulative_net_revenue as found, null as wanted
-from {{ ref('cohort_revenue') }}
+select
+    'cohort parts' as broken,
+    app_id,
+    install_date as date,
+    cumulative_net_revenue as found,
+    gross_revenue_before as wanted
+from lives
 where
-    cumulative_net_revenue != cumulative_{{ amounts | join(' + cumulative_') }}
+    (is_whole and gross_revenue < gross_revenue_before)
+    or cumulative_net_revenue != cumulative_{{ amounts | join(' + cumulative_') }}
     or net_revenue != {{ amounts | join(' + ') }}
     or (
         reporting_currency = 'USD'
