@@ -29,6 +29,7 @@ from typing import Final
 import duckdb
 
 from lakehouse.contract import bronze_schemas
+from lakehouse.plan_internal import find_internal_installs
 from lakehouse.plan_queries import DEVICE_IDS, TOUCH_IDS, count, dates_of, following, prefixed
 from lakehouse.plan_rates import rated_dates
 from lakehouse.plan_returns import reengagement_dates
@@ -51,6 +52,7 @@ def date_sets(
     `lookback_days` is how far a conversion looks for touches, in UTC dates.
     """
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
+    find_internal_installs(connection)
     connection.execute(
         f"""
         -- Apps that send no installs: only a record that is not later than the known install can stand for it.
@@ -82,7 +84,8 @@ def date_sets(
         -- Installs that may look different after this run; others of their devices are added below.
         create temp table changed_installs as
             select app_id, install_id from new_events where makes_install and install_id is not null
-            union select app_id, install_id from known_events where makes_install and install_id is not null;
+            union select app_id, install_id from known_events where makes_install and install_id is not null
+            union select app_id, install_id from internal_installs;
         """
     )
     event_dates = dates_of(
@@ -90,6 +93,7 @@ def date_sets(
         """
         select event_date from new_events
         union select event_date from known_events
+        union select e.event_date from silver.stg_app_events e semi join internal_installs using (app_id, install_id)
         """,
     )
     event_dates |= dates_looking_back(connection)
@@ -100,6 +104,7 @@ def date_sets(
         select event_date from bronze_new.bronze_consents
         union select s.event_date from silver.stg_consents s
             semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
+        union select s.event_date from silver.stg_consents s semi join internal_installs using (app_id, install_id)
         """,
     )
     cost_dates = dates_of(
@@ -209,10 +214,14 @@ def date_sets(
             ("bronze.bronze_skan_postbacks", "bronze_skan_postbacks"),
         )
     )
+    internal = " union ".join(
+        f"select received_at::date from silver.{known} semi join internal_installs using (app_id, install_id)"
+        for known in ("stg_app_events", "stg_consents")
+    )
     ingest_dates = dates_of(
         connection,
         f"{received} union {again} union select received_at::date from known_events"
-        " union select received_at::date from known_touches",
+        f" union select received_at::date from known_touches union {internal}",
     )
     credited, opened = _active_dates(connection, conversion_dates)
     return {

@@ -7,6 +7,7 @@ Checking files against these shapes is in `lakehouse.rules`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -89,6 +90,7 @@ _FROM: Final = Column("valid_from", Kind.DATE)
 _UNTIL: Final = Column("valid_until", Kind.DATE, required=False)
 _MATCH_CLASSES: Final = ("deterministic", "probabilistic")
 _SUBSCRIPTION_CODES: Final = ("trial_start", "trial_conversion", "subscription_start", "renewal", "cancellation")
+_CHANNEL_CODES: Final = ("paid_search", "social", "network", "affiliate", "referral", "owned", "organic", "unknown")
 _ONE: Final = Decimal(1)
 _ZERO: Final = Decimal(0)
 
@@ -138,6 +140,26 @@ def _revenue_policy_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
     for row in rows:
         if row["reporting_currency"] not in CURRENCIES:
             problem = f"reporting_currency {row['reporting_currency']} of app {row['app_id']} is no ISO 4217 code"
+            faults.append(Fault(f"{name}.csv", None, problem))
+    return faults
+
+
+def _internal_traffic_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    name = "rule_internal_traffic"
+    return [
+        Fault(f"{name}.csv", None, f"device id {row['filter_value']} is not in lower case, as records have it")
+        for row in tables.get(name, ())
+        if row["filter_kind"] == "device_id" and row["filter_value"] != row["filter_value"].lower()
+    ]
+
+
+def _suffix_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    name, faults = "rule_campaign_suffixes", []
+    for row in tables.get(name, ()):
+        try:
+            re.compile(row["suffix_pattern"])
+        except re.error as error:
+            problem = f"suffix_pattern {row['suffix_pattern']} is no regular expression ({error})"
             faults.append(Fault(f"{name}.csv", None, problem))
     return faults
 
@@ -384,6 +406,35 @@ SHAPES: Final[dict[str, Shape]] = {
                 Column("subscription_code", choices=_SUBSCRIPTION_CODES),
             ),
             key=("app_id", "event_name"),
+        ),
+        Shape(
+            "rule_internal_traffic",
+            (
+                Column("app_id"),
+                Column("filter_kind", choices=("install_id", "device_id", "user_id", "ip_prefix", "app_version")),
+                Column("filter_value"),
+                Column("meaning", required=False),
+            ),
+            key=("app_id", "filter_kind", "filter_value"),
+            check=_internal_traffic_faults,
+        ),
+        Shape(
+            "rule_channels",
+            (
+                Column("app_id"),
+                Column("priority", Kind.INTEGER, least=_ZERO),
+                Column("partner_pattern", Kind.LOWER),
+                Column("medium_pattern", Kind.LOWER),
+                Column("channel_code", choices=_CHANNEL_CODES),
+                Column("meaning", required=False),
+            ),
+            key=("app_id", "priority"),
+        ),
+        Shape(
+            "rule_campaign_suffixes",
+            (Column("partner", Kind.LOWER), Column("suffix_pattern"), Column("meaning", required=False)),
+            key=("partner", "suffix_pattern"),
+            check=_suffix_faults,
         ),
         Shape(
             "fx_rates",

@@ -51,3 +51,6 @@
 left join {{ rule }} as {{ everyone }} on {{ everyone }}.app_id = '*'{% endmacro %}
 {% macro money_amounts() %}{{ return([['purchase_revenue', 'entry.revenue']]) }}{% endmacro %}
 {% macro money_counts() %}{{ return([['amounts_without_rate', 'entry.revenue']]) }}{% endmacro %}
+{% macro start_of_day(day) %}cast({{ day }} as timestamptz){% endmacro %}
+{% macro clean_name(name, partner) %}case when {{ partner }} != '' then lower({{ name }}) end{% endmacro %}
+{% macro environment_of(has_version=true, by_install=true) %}{{ return("coalesce(environment, 'production')") }}{% endmacro %}

@@ -53,6 +53,9 @@ def test_news_of_old_orders_and_shared_days_restates_what_looks_back_at_them(dbt
         app_event("install", "in1", 0, "i1"),
         app_event("install", "in2", 1, "i2"),
         app_event("install", "in3", 2, "i3"),
+        app_event("install", "in4", 3, "i4"),
+        paid("free", 5, 8_000_000, install_id="i4", order_id="o4"),
+        ("bronze/bronze_consents", record("consent", "said", START + timedelta(days=4), install_id="i4")),
         paid("charge", 9, 5_000_000, order_id="s2", original_order_id="s1"),
         paid("again", 16, 5_000_000, order_id="s3", original_order_id="s1"),
         paid("bought", 4, 9_000_000, install_id="i2", order_id="o1"),
@@ -69,21 +72,27 @@ def test_news_of_old_orders_and_shared_days_restates_what_looks_back_at_them(dbt
         [app_event("event", "try", 2, "i1", event_name="start_trial", order_id="s1")],
         [paid("taken", 7, 9_000_000, install_id="i2", order_id="o2")],
         [app_event("session", "s3", 6, "i3")],
+        # The phone of somebody of ours: all that its install ever did goes.
+        [app_event("session", "phone", 38, "i4", gaid="ours"), app_event("session", "more", 39, "i3")],
     ]
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
-    yen = {"rule_revenue_policies": [{"app_id": "game.android", "reporting_currency": "JPY"}]}
+    rules: dict[str, list[Row]] = {
+        "rule_revenue_policies": [{"app_id": "game.android", "reporting_currency": "JPY"}],
+        "rule_internal_traffic": [{"app_id": "*", "filter_kind": "device_id", "filter_value": "ours"}],
+    }
     found = []
     for part in [known, *late]:
         step_by_step.land(part)
-        plan = run(dbt, step_by_step, "run", yen)
+        plan = run(dbt, step_by_step, "run", rules)
         assert plan.mode == ("incremental" if found else "full")
         found.append({table: rows_of(step_by_step.lake, table) for table in REVENUE})
         assert not any(found[-1] == before for before in found[:-1]), "the news changes something"
     at_once.land([row for part in [known, *late] for row in part])
-    run(dbt, at_once, "run", yen)
-    for table in REVENUE:
-        assert found[-1][table] == rows_of(at_once.lake, table), table
+    run(dbt, at_once, "run", rules)
+    for table in [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]:
+        assert rows_of(step_by_step.lake, table) == rows_of(at_once.lake, table), table
     codes = {row["record_id"]: row for row in entries(step_by_step)}
+    assert "free" not in codes
     assert (codes["charge"]["subscription_code"], codes["charge"]["install_id"]) == ("trial_conversion", "i1")
     assert codes["again"]["subscription_code"] == "renewal"
     assert (codes["end"]["subscription_code"], codes["end"]["install_id"]) == ("cancellation", "i1")

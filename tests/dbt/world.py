@@ -66,7 +66,7 @@ class Home:
         """Append lines to rules that `dbt seed` wrote; what a line leaves out is as in the rule's first line."""
         for name, some in lines.items():
             table = self.lake.open(f"rules/{name}").to_pyarrow_table()
-            first = table.slice(0, 1).to_pylist()[0]
+            first = next(iter(table.slice(0, 1).to_pylist()), {})
             rows = pa.Table.from_pylist([first | line for line in some], table.schema)
             deltalake.write_deltalake(self.lake.uri(f"rules/{name}"), rows, mode="append")
 

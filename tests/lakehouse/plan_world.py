@@ -47,6 +47,7 @@ class World:
         self.settings: Settings = load_settings({"UNMOGROWP_HOME": str(home)})
         self.lake = Lake(self.settings.lake)
         self.batch = 0
+        self.filters: list[dict[str, Any]] = []
         for name, schema in BRONZE.items():
             self.lake.create(name, schema, ["ingest_date"])
 
@@ -110,6 +111,8 @@ class World:
         windows = table(pa.schema([("window_hours", pa.int32())]), [{"window_hours": 168}])
         self.lake.overwrite("rules/rule_attribution_windows", windows)
         thresholds = pa.schema([("threshold", pa.string()), ("threshold_value", pa.float64())])
+        filters = pa.schema([(name, pa.string()) for name in ("app_id", "filter_kind", "filter_value")])
+        self.lake.overwrite("rules/rule_internal_traffic", table(filters, self.filters))
         bounds = [{"threshold": "site_window_days", "threshold_value": float(site_days)}]
         self.lake.overwrite("rules/rule_fraud_thresholds", table(thresholds, bounds))
         self.record()

@@ -309,6 +309,13 @@ _COSTS = (
     """create table gold.unmatched_costs as
         select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'x' as campaign_id,
                'X' as campaign_name, 'no_touch_of_campaign' as unmatched_reason, 1 as cost_rows""",
+    """create table gold.campaign_history as
+        select 'a' as app_id, 'net' as partner, 'c' as campaign_id, date '2026-01-01' as valid_from,
+               null::date as valid_until, true as is_current, 'C' as campaign_name, 'c' as clean_name,
+               'network' as channel_code""",
+    """create table gold.campaigns as
+        select 'a' as app_id, 'net' as partner, 'c' as campaign_id, 'network' as channel_code, 1 as adsets, 1 as names,
+               date '2026-01-01' as first_date, date '2026-01-02' as last_date""",
     """create table gold.fx_daily as
         select date '2026-01-02' as date, currency, rate::decimal(13, 9) as usd_per_unit, date '2026-01-01' as rate_date
         from (values ('USD', 1), ('EUR', 1.1)) as t(currency, rate)""",

@@ -237,6 +237,16 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "unmatched_reason = 'because'",
         "unmatched_reason = 'because'",
     ),
+    "campaign_history": (
+        "app_id = null, channel_code = null, valid_until = valid_from",
+        "channel_code = 'tv', campaign_name = 'X', clean_name = ''",
+        "channel_code = 'tv', is_current = true, valid_until = valid_from + 1",
+    ),
+    "campaigns": (
+        "app_id = null, channel_code = null, adsets = -1",
+        "channel_code = 'tv', campaign_id = '', last_date = first_date - 1",
+        "channel_code = 'tv', campaign_id = '', last_date = first_date - 1",
+    ),
     "fx_daily": (
         "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
         "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
