@@ -17,7 +17,9 @@ from quality.identities import INVARIANTS
 from quality.outcome import InvariantResult, SuiteResult
 from quality.publications import compare_publications
 
-PREDICTION_MARTS: Final = frozenset({"predicted_ltv_by_campaign", "churn_risk", "channel_credit", "fraud_site_tests"})
+PREDICTION_MARTS: Final = frozenset(
+    {"predicted_ltv_by_campaign", "churn_risk", "channel_credit", "fraud_site_tests", "mart_restatements"}
+)
 _SUITE_CHECK: Final = "expectations"
 
 

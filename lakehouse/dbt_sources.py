@@ -26,6 +26,7 @@ _DOCS: Final = {
     "predictions_churn": "Predicted churn of each install",
     "channel_effects": "Credit of channels by Markov and Shapley models",
     "predictions_fraud_sites": "Statistical tests of the traffic of sites",
+    "measure_changes": "Values of campaign_daily as they changed from run to run",
 }
 _GRAINS: Final = {
     "bronze_rejects": "rejected record",
@@ -36,6 +37,7 @@ _GRAINS: Final = {
     "predictions_churn": "app, install, as_of, horizon and model version",
     "channel_effects": "app, month, level, model, partner and campaign",
     "predictions_fraud_sites": "app, month, partner, site and test",
+    "measure_changes": "recording, app, date, platform, partner, campaign and measure",
 }
 _APPS: Final[list[tuple[str, str]]] = [
     ("app_id", "App the rest of the row is about"),
@@ -58,7 +60,7 @@ def sources_yaml() -> str:
     }
     sources = [
         _source("bronze", "Records as they were received. Append-only, written by ingestion alone.", bronze),
-        _source("ml", "Scores that models have written.", ml),
+        _source("ml", "Scores that models have written, and values as they were recorded.", ml),
         _source("config", "What the home's files say, made by the plugin on connecting.", [apps]),
     ]
     text = yaml.safe_dump({"version": 2, "sources": sources}, sort_keys=False, allow_unicode=True, width=110)

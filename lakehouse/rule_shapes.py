@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from lakehouse import fraud_rules
+from lakehouse.contract import RECORD_TYPES
 
 
 class Kind(StrEnum):
@@ -272,6 +273,19 @@ SHAPES: Final[dict[str, Shape]] = {
             "rule_integrity_verdicts",
             (Column("integrity_verdict"), Column("flag_code", refers="rule_fraud_flags"), Column("meaning")),
             key=("integrity_verdict",),
+        ),
+        Shape(
+            "rule_finality",
+            (
+                Column("mart"),
+                Column("measure"),
+                Column("record_type", choices=RECORD_TYPES),
+                Column("reach_days", Kind.INTEGER, least=_ZERO),
+                Column("open_days", Kind.INTEGER, least=_ZERO),
+                Column("final_days", Kind.INTEGER, least=_ZERO),
+                Column("max_share_to_come", Kind.NUMBER, least=_ZERO, most=_ONE),
+            ),
+            key=("mart", "measure", "record_type"),
         ),
         Shape(
             "fx_rates",

@@ -10,6 +10,7 @@ import duckdb
 from quality.attribution_suites import ATTRIBUTION_SUITES
 from quality.bronze_suites import BRONZE_SUITES
 from quality.cost_suites import COST_SUITES
+from quality.finality_suites import FINALITY_SUITES
 from quality.fraud_suites import FRAUD_SUITES
 from quality.growth_suites import GROWTH_SUITES
 from quality.identities import INVARIANTS
@@ -28,6 +29,7 @@ SUITES: Final[dict[str, Suite]] = {
         *SKAN_SUITES,
         *COST_SUITES,
         *FRAUD_SUITES,
+        *FINALITY_SUITES,
     )
 }
 

@@ -37,3 +37,4 @@
 {% macro add_seconds(instant, seconds) %}({{ instant }} + to_seconds({{ seconds }})){% endmacro %}
 {% macro json_text(column, member) %}json_extract_string({{ column }}, '$.{{ member }}'){% endmacro %}
 {% macro name_key(text) %}lower({{ text }}){% endmacro %}
+{% macro lateness_step(seconds) %}{{ seconds }}{% endmacro %}

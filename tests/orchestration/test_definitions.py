@@ -29,6 +29,8 @@ STABLE_MARTS = {
     "fraud_daily",
     "fraud_dry_run",
     "fraud_site_tests",
+    "mart_finality",
+    "mart_restatements",
 }
 
 

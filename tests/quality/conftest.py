@@ -283,6 +283,22 @@ _COSTS = (
         select date '2026-01-02' as date, currency, rate::decimal(13, 9) as usd_per_unit, date '2026-01-01' as rate_date
         from (values ('USD', 1), ('EUR', 1.1)) as t(currency, rate)""",
 )
+_FINALITY = (
+    """create table gold.mart_finality as
+        select 'campaign_daily' as mart, 'installs' as measure, 'a' as app_id, date '2026-01-01' as date,
+               'install' as record_type, 'sdk' as source, 'final' as status, date '2026-01-09' as complete_until_date,
+               date '2026-01-10' as watermark_date, date '2026-01-05' as final_from_date, 0::double as share_to_come,
+               null::varchar as share_unknown_reason, 9::bigint as record_count, 1::bigint as lateness_p50_s,
+               10::bigint as lateness_p95_s, 10::bigint as lateness_p99_s""",
+    """create table gold.mart_restatements as
+        select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'c1' as campaign_id,
+               'cost_usd' as measure, recording, recording + 1 as statement_number,
+               old_value is not null as is_restated,
+               old_value::decimal(18, 6) as old_value, new_value::decimal(18, 6) as new_value,
+               (new_value - old_value)::decimal(18, 6) as change_value, causes, 'because' as reason
+        from (values (0, null, 2, 'first_recorded'), (1, 2, 3, 'cost_restated'))
+            as t(recording, old_value, new_value, causes)""",
+)
 
 
 @pytest.fixture(scope="session")
@@ -293,7 +309,7 @@ def _shared_lake() -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"create schema {layer}")
     for key, schema in bronze_schemas().items():
         con.execute(f"create table {key.replace('/', '.')} as {select_files(schema, [])}")
-    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD, *_SKAN, *_COSTS):
+    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD, *_SKAN, *_COSTS, *_FINALITY):
         con.execute(statement)
     yield con
     con.close()
