@@ -4,6 +4,7 @@ Beside them the effects of channels, the tests of sites and the record of change
 no training.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -100,7 +101,32 @@ def predictions_fraud_sites(context: dg.AssetExecutionContext, home: HomeResourc
     return dg.MaterializeResult(metadata=_scoring_metadata(home, result))
 
 
+@dg.asset(
+    group_name="models",
+    deps=["campaign_daily", "int_watermarks"],
+    owners=OWNERS,
+    kinds={"deltalake"},
+    check_specs=[dg.AssetCheckSpec("no_new_alerts", asset="predictions_metric_alerts", description="docs/alerts.md")],
+)
+def predictions_metric_alerts(
+    context: dg.AssetExecutionContext, home: HomeResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Complete days on which installs, cost, revenue or CVR are unlike the weeks before."""
+    from models_ml.anomalies.watch import watch_metrics
+
+    with home.writing(), home.engine(context.run_id) as (connection, snapshot, settings):
+        result, worst = watch_metrics(connection, snapshot, settings)
+    check = dg.AssetCheckResult(
+        check_name="no_new_alerts",
+        passed=not worst,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{'; '.join(worst)}: see docs/alerts.md" if worst else "the latest day is like the weeks before",
+    )
+    yield dg.MaterializeResult(metadata=_scoring_metadata(home, result), check_results=[check])
+
+
 MODEL_ASSETS: Final = [
+    predictions_metric_alerts,
     ltv_model,
     churn_model,
     predictions_ltv,

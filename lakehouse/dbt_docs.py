@@ -22,7 +22,8 @@ _HEAD: Final = """\
 
 The tables of the ClickHouse database `marts`, the same in Delta as `gold/<name>`. Times are UTC. Money is USD as exact
 decimals, scores are floating point. Ratios are never stored: divide a numerator by a denominator after summing. A value
-that is not known yet, such as day 30 of a cohort of last week, is empty, never zero.
+that is not known yet, such as day 30 of a cohort of last week, is empty, never zero. Formulas of ratios stand in
+[metrics.md](metrics.md). Under each mart: when its numbers no longer change, and what to mind when reading them.
 """
 
 
@@ -31,6 +32,8 @@ def marts_page(project: Path) -> str:
     parts = [_HEAD]
     for model in sorted(mart_models(project), key=lambda model: str(model["name"])):
         parts.append(f"\n## {model['name']}\n\n{_upper(' '.join(model['description'].split()))}\n")
+        reading = model["config"]["meta"]
+        parts.append(f"\n- How final: {reading['final']}\n- Mind: {reading['mind']}\n")
         parts.append("\n| column | type | meaning |\n|---|---|---|\n")
         parts += [
             f"| `{column['name']}` | {column['data_type']} | {' '.join(column['description'].split())} |\n"

@@ -25,6 +25,7 @@ _DOCS: Final = {
     "predictions_ltv": "Predicted revenue of each install",
     "predictions_churn": "Predicted churn of each install",
     "channel_effects": "Credit of channels by Markov and Shapley models",
+    "predictions_metric_alerts": "Days of business metrics that are unlike the weeks before",
     "predictions_fraud_sites": "Statistical tests of the traffic of sites",
     "measure_changes": "Values of campaign_daily as they changed from run to run",
 }
@@ -36,6 +37,7 @@ _GRAINS: Final = {
     "predictions_ltv": "app, install, as_of, horizon and model version",
     "predictions_churn": "app, install, as_of, horizon and model version",
     "channel_effects": "app, month, level, model, partner and campaign",
+    "predictions_metric_alerts": "app, date, level, platform, partner, campaign and metric",
     "predictions_fraud_sites": "app, month, partner, site and test",
     "measure_changes": "recording, app, date, platform, partner, campaign and measure",
 }

@@ -69,6 +69,22 @@ PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
             pa.field("input_hash", pa.string(), metadata={"comment": "Hash of the journeys and of the method"}),
         ]
     ),
+    "ml/predictions_metric_alerts": pa.schema(
+        [
+            pa.field("app_id", pa.string()),
+            pa.field("date", pa.date32(), metadata={"comment": "UTC date that is unlike the weeks before"}),
+            pa.field("level", pa.string(), metadata={"comment": "What was summed: campaign, partner or platform"}),
+            pa.field("platform", pa.string(), metadata={"comment": "Empty by campaign and by partner"}),
+            pa.field("partner", pa.string(), metadata={"comment": "Empty by platform"}),
+            pa.field("campaign_id", pa.string(), metadata={"comment": "Empty by partner and by platform"}),
+            pa.field("metric", pa.string(), metadata={"comment": "installs, cost, revenue_d0 or cvr"}),
+            pa.field("observed", pa.float64(), metadata={"comment": "Count, USD, or installs of the CVR"}),
+            pa.field("expected", pa.float64(), metadata={"comment": "The same as the weeks before let expect"}),
+            pa.field("clicks", pa.int64(), metadata={"comment": "Denominator of the CVR; else empty"}),
+            pa.field("score", pa.float64(), metadata={"comment": "Spreads away from what is expected; below 0 less"}),
+            pa.field("is_new", pa.bool_(), metadata={"comment": "Of the latest complete day of the app"}),
+        ]
+    ),
     "ml/predictions_fraud_sites": pa.schema(
         [
             pa.field("app_id", pa.string()),

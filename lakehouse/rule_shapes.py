@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import Final
 
 from lakehouse import fraud_rules
-from lakehouse.contract import RECORD_TYPES
 
 
 class Kind(StrEnum):
@@ -104,6 +103,29 @@ def _fraud_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
     names = ("rule_fraud_rules", "rule_fraud_conditions", "rule_fraud_flags", "rule_fraud_thresholds")
     sentences = fraud_rules.faults_of(*(tables.get(name, ()) for name in names))
     return [Fault(fraud_rules.RULES, None, sentence.rstrip(".")) for sentence in sentences]
+
+
+def _activity_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    if any(row["app_id"] == "*" for row in tables.get("rule_activity", ())):
+        return []
+    return [Fault("rule_activity.csv", None, "no row is for all apps: give one whose app_id is *")]
+
+
+def _cohort_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    taken = ("install", "any")
+    return [
+        Fault("rule_cohort_events.csv", n, f"cohort_kind {row['cohort_kind']} is taken; choose another name")
+        for n, row in enumerate(tables.get("rule_cohort_events", ()), start=2)
+        if row["cohort_kind"] in taken
+    ]
+
+
+def _bracket_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    return [
+        Fault("rule_retention_brackets.csv", n, "last_day lies before first_day")
+        for n, row in enumerate(tables.get("rule_retention_brackets", ()), start=2)
+        if row["first_day"].isdigit() and row["last_day"].isdigit() and int(row["last_day"]) < int(row["first_day"])
+    ]
 
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -265,6 +287,19 @@ SHAPES: Final[dict[str, Shape]] = {
             key=("app_id", "partner", "site_id"),
         ),
         Shape(
+            "rule_finality",
+            (
+                Column("source"),
+                Column("horizon_days", Kind.INTEGER, least=_ONE),
+                Column("min_history_days", Kind.INTEGER, least=_ONE),
+                Column("settling_share", Kind.NUMBER, least=_ZERO, most=_ONE),
+                Column("final_share", Kind.NUMBER, least=_ZERO, most=_ONE),
+            ),
+            key=("source",),
+            is_closed=True,
+            ascending=(("settling_share", "final_share"),),
+        ),
+        Shape(
             "rule_ip_lists",
             (Column("ip_prefix"), Column("ip_class", Kind.LOWER), Column("list_source", required=False)),
             key=("ip_prefix", "ip_class"),
@@ -275,17 +310,30 @@ SHAPES: Final[dict[str, Shape]] = {
             key=("integrity_verdict",),
         ),
         Shape(
-            "rule_finality",
+            "rule_activity",
             (
-                Column("mart"),
-                Column("measure"),
-                Column("record_type", choices=RECORD_TYPES),
-                Column("reach_days", Kind.INTEGER, least=_ZERO),
-                Column("open_days", Kind.INTEGER, least=_ZERO),
-                Column("final_days", Kind.INTEGER, least=_ZERO),
-                Column("max_share_to_come", Kind.NUMBER, least=_ZERO, most=_ONE),
+                Column("app_id"),
+                Column("week_starts_on", Kind.INTEGER, least=_ONE, most=Decimal(7)),
+                Column("churn_days", Kind.INTEGER, least=_ONE, most=Decimal(365)),
             ),
-            key=("mart", "measure", "record_type"),
+            key=("app_id",),
+            check=_activity_faults,
+        ),
+        Shape(
+            "rule_cohort_events",
+            (Column("app_id"), Column("event_name"), Column("cohort_kind")),
+            key=("app_id", "event_name"),
+            check=_cohort_faults,
+        ),
+        Shape(
+            "rule_retention_brackets",
+            (
+                Column("bracket_n", Kind.INTEGER, least=_ZERO, most=Decimal(62)),
+                Column("first_day", Kind.INTEGER, least=_ZERO, most=Decimal(400)),
+                Column("last_day", Kind.INTEGER, least=_ZERO, most=Decimal(400)),
+            ),
+            key=("bracket_n",),
+            check=_bracket_faults,
         ),
         Shape(
             "fx_rates",

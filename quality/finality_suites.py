@@ -1,4 +1,4 @@
-"""What must be true of the marts about the numbers themselves: how final they are, and what they were before."""
+"""What must be true of the marts about the numbers themselves: how final they are, what they were, which are odd."""
 
 from __future__ import annotations
 
@@ -8,39 +8,56 @@ from quality.suite import is_between, is_filled, is_one_of, mart, plain
 
 _FINALITY: Final = mart(
     "mart_finality",
-    ("mart", "measure", "app_id", "date", "record_type", "source"),
+    ("app_id", "date", "source"),
     "date",
     {
-        "is_final_too_early": (
-            "status = 'final' and watermark_date < final_from_date",
-            "nothing is final before the days of the rule are over",
-            "critical",
-        ),
-        "hides_a_reason": (
-            "(share_to_come is null) <> (share_unknown_reason is not null)",
-            "a share is known, or it is said why not",
+        "has_odd_counts": (
+            "not (records > 0 and late_records between 0 and records)",
+            "late ones are among all",
             "critical",
         ),
         "has_odd_lateness": (
-            "not (lateness_p50_s <= lateness_p95_s and lateness_p95_s <= lateness_p99_s) "
-            "or (record_count = 0) <> (lateness_p50_s is null)",
-            "of more records the latest are later",
+            "not (0 <= lateness_p50_h and lateness_p50_h <= lateness_p95_h and lateness_p95_h <= lateness_max_h)",
+            "percentiles rise, from zero on",
             "critical",
         ),
-        "is_complete_in_the_future": (
-            "record_type <> 'cost' and complete_until_date >= watermark_date",
-            "a day of the watermark is not over",
+        "is_no_share": ("not (expected_share between 0 and 1)", "a share lies between 0 and 1", "critical"),
+        "expects_less_than_nothing": ("expected_to_come < 0", "records do not go away", "critical"),
+        "is_unknown_without_reason": (
+            "(expected_to_come is null) <> (reason is not null)",
+            "what cannot be told says why",
+            "critical",
+        ),
+        "is_final_unknown": (
+            "expected_share is null and status <> 'open'",
+            "the unknown is not called final",
             "critical",
         ),
     },
+    is_one_of("source", ("app_events", "touchpoints", "costs", "skan_postbacks"), "kinds of records"),
     is_one_of("status", ("open", "settling", "final"), "states that docs/finality.md explains"),
-    is_filled("status", "a number is one of them"),
+    is_filled("status", "a day has a state"),
     is_one_of(
-        "share_unknown_reason",
-        ("not_over", "too_little_history", "loaded_later"),
+        "reason",
+        ("day_not_over", "too_little_history", "nothing_arrives_so_early"),
         "reasons that docs/finality.md explains",
     ),
-    columns=plain("status", "share_unknown_reason"),
+    columns=plain("source", "status", "reason"),
+)
+
+_ALERTS: Final = mart(
+    "metric_alerts",
+    ("app_id", "date", "level", "platform", "partner", "campaign_id", "metric"),
+    "date",
+    {
+        "is_no_number": ("not (isfinite(score) and isfinite(expected))", "a score is a number", "critical"),
+        "is_not_far": ("abs(score) < 5", "only what is far from usual is an alert", "critical"),
+    },
+    is_one_of("level", ("campaign", "partner", "platform"), "what is summed"),
+    is_one_of("metric", ("installs", "cost", "revenue_d0", "cvr"), "what is watched"),
+    is_filled("metric", "an alert is about something"),
+    columns=plain("level", "metric"),
+    missing_severity="warning",
     may_be_empty=True,
 )
 
@@ -65,4 +82,4 @@ _RESTATEMENTS: Final = mart(
     may_be_empty=True,
 )
 
-FINALITY_SUITES: Final = (_FINALITY, _RESTATEMENTS)
+FINALITY_SUITES: Final = (_FINALITY, _ALERTS, _RESTATEMENTS)

@@ -86,6 +86,69 @@ _RETENTION: Final = mart(
     columns=plain("day_clock", "day_n", "partner"),
 )
 
+_CURVES: Final = mart(
+    "retention_curves",
+    (
+        "app_id",
+        "cohort_kind",
+        "cohort_date",
+        "dimension",
+        *_CAMPAIGN[1:],
+        "country",
+        "unit",
+        "day_clock",
+        "period_n",
+    ),
+    "cohort_date",
+    {
+        "has_odd_counts": (
+            "not (cohort_users >= mature_users and mature_users >= 0)",
+            "mature users are among the cohort's",
+            "critical",
+        ),
+        "is_above_one": (
+            "greatest(rolling_users, cumulative_users) > mature_users or active_users > rolling_users",
+            "who is there in a period is there in it or later, and all are mature",
+            "critical",
+        ),
+        "has_immature_cell": (
+            "(mature_users = 0) <> (active_users is null)",
+            "a cell is empty exactly while no user of it is mature",
+            "critical",
+        ),
+    },
+    is_one_of("unit", ("day", "week", "month", "bracket"), "units by their names"),
+    is_one_of("day_clock", _CLOCKS, "both clocks by their names"),
+    is_one_of("dimension", ("campaign", "country"), "splits by their names"),
+    is_filled("period_n", "the grain is a period"),
+    columns=plain("unit", "day_clock", "dimension", "period_n"),
+)
+
+_ACTIVITY: Final = mart(
+    "activity_daily",
+    ("app_id", "platform", "date"),
+    "date",
+    {
+        "has_other_sum": (
+            "active_users <> new_users + retained_users + resurrected_users",
+            "an active user is new, retained or resurrected",
+            "critical",
+        ),
+        "has_shorter_month": (
+            "active_users > weekly_users or weekly_users > monthly_users",
+            "who is active on a day is active in its week and month",
+            "critical",
+        ),
+        "has_incomplete_number": (
+            "is_complete = (active_users is null)",
+            "a date that is not over shows no number",
+            "critical",
+        ),
+    },
+    is_filled("date", "the grain is a day"),
+    columns=plain("date"),
+)
+
 _REVENUE: Final = mart(
     "cohort_revenue",
     ("app_id", "install_date", *_CAMPAIGN[1:], "day_clock", "day_n"),
@@ -206,4 +269,14 @@ _CHANNEL_CREDIT: Final = mart(
     missing_severity="warning",
 )
 
-GROWTH_SUITES: Final = (_CAMPAIGN_DAILY, _RETENTION, _REVENUE, _INGESTION, _PREDICTED_LTV, _CHURN, _CHANNEL_CREDIT)
+GROWTH_SUITES: Final = (
+    _CAMPAIGN_DAILY,
+    _RETENTION,
+    _CURVES,
+    _ACTIVITY,
+    _REVENUE,
+    _INGESTION,
+    _PREDICTED_LTV,
+    _CHURN,
+    _CHANNEL_CREDIT,
+)

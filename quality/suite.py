@@ -1,7 +1,7 @@
 """How a suite is written down: a table, the columns it looks at, and what is expected of them.
 
-The suites themselves are in `bronze_suites`, `attribution_suites`, `growth_suites` and their neighbours;
-`validation` runs them.
+The suites themselves are in `bronze_suites`, `attribution_suites`, `growth_suites` and `fraud_suites`; `validation`
+runs them.
 Great Expectations is not imported here, so that a list of all checks costs nothing.
 
 A suite sees *groups*, not rows: DuckDB evaluates `columns` on every row of the scope and groups equal results, with

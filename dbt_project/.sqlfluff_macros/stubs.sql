@@ -37,4 +37,10 @@
 {% macro add_seconds(instant, seconds) %}({{ instant }} + to_seconds({{ seconds }})){% endmacro %}
 {% macro json_text(column, member) %}json_extract_string({{ column }}, '$.{{ member }}'){% endmacro %}
 {% macro name_key(text) %}lower({{ text }}){% endmacro %}
-{% macro lateness_step(seconds) %}{{ seconds }}{% endmacro %}
+{% macro active_users() %}select * from attributed_installs{% endmacro %}
+{% macro local_date(instant, zone, utc_date) %}cast(timezone({{ zone }}, {{ instant }}) as date){% endmacro %}
+{% macro week_number(day, starts_on) %}cast({{ days_between('since', day) }} / {{ starts_on }} as integer){% endmacro %}
+{% macro month_number(day) %}cast(extract(month from {{ day }}) as integer){% endmacro %}
+{% macro shifted(n) %}power(2, {{ n }}){% endmacro %}
+{% macro set_of(n, last) %}case when {{ n }} <= {{ last }} then {{ n }} else 0 end{% endmacro %}
+{% macro holds(numbers, n) %}{{ numbers }} >= {{ n }}{% endmacro %}

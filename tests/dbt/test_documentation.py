@@ -62,6 +62,13 @@ def test_a_model_says_its_grain_and_describes_every_column(path: Path) -> None:
         assert text.lower() not in {"int", "string", "date", column.get("data_type", "")}
 
 
+@pytest.mark.parametrize("model", list(dbt_docs.mart_models(PROJECT)), ids=lambda model: model["name"])
+def test_a_mart_says_how_final_it_is_and_what_to_mind(model: dict[str, Any]) -> None:
+    reading = model["config"]["meta"]
+    assert reading["final"].endswith(".")
+    assert reading["mind"].endswith(".")
+
+
 def test_no_description_without_a_model() -> None:
     assert set(described("models")) == {path.stem for path in MODELS}
     assert set(described("seeds")) == {path.stem for path in PROJECT.glob("seeds/*.csv")}

@@ -37,7 +37,16 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
     assert modes == ["full", "incremental", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
     run(dbt, at_once, "run", OTHER_RULES)
-    for model in ("int_watermarks", "skan_postback_facts", "skan_daily", "ios_daily", "cost_restatements"):
+    for model in (
+        "int_watermarks",
+        "int_activity_days",
+        "retention_curves",
+        "activity_daily",
+        "skan_postback_facts",
+        "skan_daily",
+        "ios_daily",
+        "cost_restatements",
+    ):
         assert rows_elsewhere(dbt, at_once, model) == rows_of(at_once.lake, table_of(model)), model
     compared = [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]
     assert len(compared) > 25

@@ -23,7 +23,7 @@ SCHEMAS = bronze_schemas()
 START = datetime(2026, 1, 1, tzinfo=UTC)
 APPS = (
     App(app_id="game.android", platform="android"),
-    App(app_id="game.ios", platform="ios"),
+    App(app_id="game.ios", platform="ios", time_zone="Asia/Kolkata"),
     App(app_id="shop", platform="web", implied_installs=True),
 )
 Row = dict[str, Any]

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from ingestion.client import BatchSender
+from lakehouse.dbt_metrics import read_metrics
 from lakehouse.runs import last_run
 from orchestration.demo_inputs import SEGMENT_APP, segment_calls, send_with_segment
 from orchestration.services import Running, free_port, services
@@ -87,6 +88,13 @@ def test_every_mart_is_published_with_comments(home: Home) -> None:
         "select table, name from system.columns where database = 'marts' and comment = '' and table not like '\\_%'"
     )
     assert bare == []
+
+
+def test_every_metric_of_the_page_can_be_asked_of_the_marts(home: Home) -> None:
+    for metric in read_metrics(home.settings.dbt_project):
+        by = metric.dimensions[0]
+        rows = home.query(f"select {by}, {metric.formula} as value from {metric.mart} group by {by} limit 3")
+        assert rows or metric.mart == "ios_daily", metric.name
 
 
 def test_the_marts_tell_the_simulated_truth(home: Home, world: World) -> None:

@@ -22,6 +22,8 @@ STABLE_MARTS = {
     "channel_credit",
     "cohort_retention",
     "cohort_revenue",
+    "retention_curves",
+    "activity_daily",
     "multi_touch_credit",
     "predicted_ltv_by_campaign",
     "churn_risk",

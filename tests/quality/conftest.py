@@ -175,6 +175,17 @@ _GOLD = (
                case when day_n = 0 then count(*) when day_n < 9 then 0 end as retained_installs
         from gold.attributed_installs cross join range(31) as days(day_n)
         cross join (values ('calendar'), ('elapsed_24h')) as clocks(day_clock) group by 1, 2, 3, 4, 5, 6, 7""",
+    """create table gold.retention_curves as
+        select app_id, 'install' as cohort_kind, install_date as cohort_date, 'campaign' as dimension, platform,
+               partner, campaign_id, '' as country, 'day' as unit, day_clock, day_n as period_n,
+               cohort_installs as cohort_users, mature_installs as mature_users, retained_installs as active_users,
+               retained_installs as rolling_users, case when day_n > 0 then retained_installs end as cumulative_users
+        from gold.cohort_retention""",
+    """create table gold.activity_daily as
+        select app_id, platform, install_date as date, true as is_complete, count(*) as active_users,
+               count(*) as weekly_users, count(*) as monthly_users, count(*) as new_users, 0 as retained_users,
+               0 as resurrected_users
+        from gold.attributed_installs group by 1, 2, 3""",
     # All revenue falls on day 0 or 1 of its install, on both clocks.
     """create table gold.cohort_revenue as
         select i.app_id, i.install_date, i.platform, i.partner, i.campaign_id, day_clock, day_n,
@@ -254,6 +265,25 @@ _SKAN = (
                5 as skan_installs, 2 as overlap_installs, 3 as skan_only_installs, 1 as skan_beyond_first_opens,
                6 as combined_installs, 2 as modelled_installs""",
 )
+_FINALITY = (
+    """create table gold.mart_finality as
+        select 'a' as app_id, date '2026-01-01' as date, 'app_events' as source, 10 as records, 1 as late_records,
+               0.5 as lateness_p50_h, 1.0 as lateness_p95_h, 25.0 as lateness_max_h, 0.99::double as expected_share,
+               0.1::decimal(18, 3) as expected_to_come, null::varchar as reason, 'settling' as status""",
+    """create table gold.mart_restatements as
+        select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'c1' as campaign_id,
+               'cost_usd' as measure, recording, recording + 1 as statement_number,
+               old_value is not null as is_restated,
+               old_value::decimal(18, 6) as old_value, new_value::decimal(18, 6) as new_value,
+               (new_value - old_value)::decimal(18, 6) as change_value, causes, 'because' as reason
+        from (values (0, null, 2, 'first_recorded'), (1, 2, 3, 'cost_restated'))
+            as t(recording, old_value, new_value, causes)""",
+)
+_ALERTS = (
+    """create table gold.metric_alerts as
+        select 'a' as app_id, date '2026-01-01' as date, 'campaign' as level, '' as platform, 'net' as partner,
+               'c' as campaign_id, 'installs' as metric, 60.0::double as expected, -9.0::double as score""",
+)
 _COSTS = (
     """create table gold.campaign_performance as
         select app_id, date, platform, partner, campaign_id, impressions, clicks, installs,
@@ -283,22 +313,6 @@ _COSTS = (
         select date '2026-01-02' as date, currency, rate::decimal(13, 9) as usd_per_unit, date '2026-01-01' as rate_date
         from (values ('USD', 1), ('EUR', 1.1)) as t(currency, rate)""",
 )
-_FINALITY = (
-    """create table gold.mart_finality as
-        select 'campaign_daily' as mart, 'installs' as measure, 'a' as app_id, date '2026-01-01' as date,
-               'install' as record_type, 'sdk' as source, 'final' as status, date '2026-01-09' as complete_until_date,
-               date '2026-01-10' as watermark_date, date '2026-01-05' as final_from_date, 0::double as share_to_come,
-               null::varchar as share_unknown_reason, 9::bigint as record_count, 1::bigint as lateness_p50_s,
-               10::bigint as lateness_p95_s, 10::bigint as lateness_p99_s""",
-    """create table gold.mart_restatements as
-        select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'c1' as campaign_id,
-               'cost_usd' as measure, recording, recording + 1 as statement_number,
-               old_value is not null as is_restated,
-               old_value::decimal(18, 6) as old_value, new_value::decimal(18, 6) as new_value,
-               (new_value - old_value)::decimal(18, 6) as change_value, causes, 'because' as reason
-        from (values (0, null, 2, 'first_recorded'), (1, 2, 3, 'cost_restated'))
-            as t(recording, old_value, new_value, causes)""",
-)
 
 
 @pytest.fixture(scope="session")
@@ -309,7 +323,7 @@ def _shared_lake() -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"create schema {layer}")
     for key, schema in bronze_schemas().items():
         con.execute(f"create table {key.replace('/', '.')} as {select_files(schema, [])}")
-    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD, *_SKAN, *_COSTS, *_FINALITY):
+    for statement in (*_BRONZE, *_SILVER, *_RULES, *_GOLD, *_SKAN, *_COSTS, *_FINALITY, *_ALERTS):
         con.execute(statement)
     yield con
     con.close()

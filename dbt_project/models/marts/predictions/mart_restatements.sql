@@ -1,4 +1,4 @@
--- One row per app, date, platform, partner, campaign, measure and recording: what a number was from when on, and why it moved.
+-- One row per app, date, platform, partner, campaign, measure and recording: what a number was from when on, and why.
 select
     app_id,
     date,

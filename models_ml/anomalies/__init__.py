@@ -1,0 +1,1 @@
+"""Days of a business metric that are unlike the weeks before."""
