@@ -126,7 +126,7 @@ def test_a_late_touch_moves_installs_to_a_campaign_that_had_none(home: Home) -> 
     home.build(day("", "organic", installs=5), day("gone", installs=1))
     home.record()
     home.land("bronze_touchpoints", event_date=date(2026, 2, 27), record_type="click")
-    home.land("bronze_app_events", event_date=date(2026, 3, 9), record_type="event")
+    home.land("bronze_app_events", event_date=DAY, record_type="event")  # no install rests on it
     home.build(day("", "organic", installs=4), day("new", installs=2))
     home.record()
     assert home.changes() == [
