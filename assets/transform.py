@@ -44,6 +44,8 @@ def build_transform(project: DbtProject) -> list[dg.AssetsDefinition]:
             arguments = [*_BUILD, *(f"--exclude-resource-type={kind}" for kind in skipped)]
             with exported(pin.environment | dbt_folders(home.settings())):
                 invocation = dbt.cli(arguments, context=context)
+            if "seed" in skipped:
+                yield from _kept_rules(context, home.lake())
             yield from _with_metadata(invocation.stream(), context, home.lake())
             if not context.is_subset:
                 _record(context, home)
@@ -82,6 +84,16 @@ def _record(context: dg.AssetExecutionContext, home: HomeResource) -> None:
         plan=pin.plan.sizes,
         finished_at=datetime.now(UTC),
     )
+
+
+def _kept_rules(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:
+    """The seeds that an incremental run leaves as they are. Dagster skips every step below an asset that a run did not
+    give, without a word: the marts over predictions, and publishing."""
+    for key in _upstream_first(context):
+        table = _table_of(lake, key)
+        if table is not None and table.startswith("rules/"):
+            metadata = table_metadata(lake, table, lake.version(table))
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata | {"state": _UNCHANGED})
 
 
 def _unchanged(
