@@ -93,7 +93,8 @@ class Models:
 
 
 def described_seeds() -> list[dict[str, Any]]:
-    seeds = yaml.safe_load((PROJECT / "seeds" / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
+    files = sorted((PROJECT / "seeds").glob("_*.yml"))
+    seeds = [seed for file in files for seed in yaml.safe_load(file.read_text(encoding="utf-8"))["seeds"]]
     return [seed for seed in seeds if "column_types" in seed.get("config", {})]
 
 

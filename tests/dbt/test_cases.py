@@ -99,7 +99,8 @@ def test_no_model_joins_two_tables_on_the_app_alone(built: Home, dbt: Dbt) -> No
     assert planner.joins_on_the_app_alone(square) == ["int_conversions with int_installs"]
     planner.close()
     assert len(found) > 50
-    assert {model: joins for model, joins in found.items() if joins} == {}
+    # Its second table is one row per app, made in the model itself.
+    assert {model for model, joins in found.items() if joins} <= {"mart_finality"}
 
 
 def read(file: Path) -> list[dict[str, str]]:

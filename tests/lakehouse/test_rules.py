@@ -61,8 +61,9 @@ def test_the_rules_of_the_project_are_right() -> None:
 
 
 def test_every_rule_file_of_the_project_is_declared_as_dbt_types_it() -> None:
-    files = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (PROJECT / "seeds").glob("_*seeds.yml")]
-    types = {entry["name"]: entry["config"]["column_types"] for file in files for entry in file["seeds"]}
+    files = sorted((PROJECT / "seeds").glob("_*.yml"))
+    described = [entry for file in files for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["seeds"]]
+    types = {entry["name"]: entry["config"]["column_types"] for entry in described}
     for name in seed_files(PROJECT):
         if name.startswith("rule_"):
             assert name in rule_shapes.SHAPES, f"declare {name} in lakehouse/rule_shapes.py"
