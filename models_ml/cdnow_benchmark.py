@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lakehouse.engine import connect, create_view
+from lakehouse.engine import PinnedEngine
 from lakehouse.lake import Lake
 from models_ml import baselines, btyd, metrics, spine, training
 from models_ml.activity import DAY_US, INPUT_TABLES, from_us, load_activity
@@ -126,10 +126,10 @@ def evaluate_cdnow(
     found = store.find_report(EXPERIMENT, fingerprint, _REPORT)
     if found is not None:
         return _restored(found[1], run_id=found[0], seconds=time.monotonic() - started)
-    is_known = measured is not None and measured.delta_versions == versions
-    benchmark = (
-        measured if measured is not None and is_known else _evaluate(con, app_id, chosen, seed, versions, started)
-    )
+    if measured is not None and measured.delta_versions == versions:
+        benchmark = measured
+    else:
+        benchmark = _evaluate(con, app_id, chosen, seed, versions, started)
     tags = delta_tags(versions) | {
         "fingerprint": fingerprint,
         "feature_version": FEATURE_VERSION,
@@ -147,15 +147,13 @@ def measure_cdnow(settings: Settings, app_id: str = "cdnow") -> Benchmark:
     """The benchmark on the newest tables, unlogged; for a process beside the one that logs it."""
     lake = Lake(settings.lake, settings.storage_options)
     snapshot = {table: lake.version(table) for table in INPUT_TABLES}
-    connection = connect(settings, lake=lake, layers=())
+    engine = PinnedEngine(settings, lake)
     try:
-        for table, version in snapshot.items():
-            connection.execute(f"create schema if not exists {table.partition('/')[0]}")
-            create_view(connection, lake, table, version)
+        engine.show(snapshot)
         versions = training.input_versions(snapshot)
-        return _evaluate(connection, app_id, BoostingParams(), SEED, versions, time.monotonic())
+        return _evaluate(engine.connection, app_id, BoostingParams(), SEED, versions, time.monotonic())
     finally:
-        connection.close()
+        engine.close()
 
 
 def _evaluate(

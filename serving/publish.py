@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from lakehouse.engine import connect as connect_lake
+from lakehouse.engine import PinnedEngine
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from serving.engine import Engine, connect
@@ -109,16 +109,12 @@ def _publishing(settings: Settings) -> Iterator[None]:
 @contextmanager
 def _gold(settings: Settings, lake: Lake, snapshot: Mapping[str, int], names: Sequence[str]) -> Iterator[Any]:
     """DuckDB over the pinned gold: the independent side of the comparison."""
-    from lakehouse.engine import create_view
-
-    connection = connect_lake(settings, lake=lake, layers=())
+    engine = PinnedEngine(settings, lake)
     try:
-        connection.execute("create schema gold")
-        for name in names:
-            create_view(connection, lake, f"gold/{name}", snapshot[f"gold/{name}"])
-        yield connection
+        engine.show({f"gold/{name}": snapshot[f"gold/{name}"] for name in names})
+        yield engine.connection
     finally:
-        connection.close()
+        engine.close()
 
 
 def _prepare(engine: Engine) -> None:

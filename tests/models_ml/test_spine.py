@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from models_ml import spine
-from models_ml.activity import load_activity, to_us
+from models_ml.activity import INPUT_TABLES, load_activity, to_us
 
 if TYPE_CHECKING:
     from tests.models_ml import world as world_module
@@ -47,6 +47,32 @@ def test_the_watermark_ignores_clocks_that_run_ahead(world: world_module) -> Non
         ("a", "session", at(2), at(1), None),  # device says tomorrow, we had it today
     )
     assert [app.watermark for app in load_activity(con)] == [T0 + timedelta(days=1)]
+
+
+def test_activity_is_loaded_once_for_the_same_files_and_anew_for_others(world: world_module) -> None:
+    con = connection(
+        world,
+        ("a", "install", at(0), at(0), None),
+        ("a", "session", at(1), at(1), None),
+        ("b", "install", at(0), at(0), None),
+    )
+    con.execute("create schema kept")
+    for table in INPUT_TABLES:  # as a run sees them: views that name what they read
+        layer, _, name = table.partition("/")
+        con.execute(f"create table kept.{name} as from {layer}.{name}")
+        con.execute(f"drop table {layer}.{name}")
+        con.execute(f"create view {layer}.{name} as select * from kept.{name}")
+    load_activity(con)
+    con.execute("delete from ml_installs where install_id = 'b'")
+    load_activity(con)
+    assert con.execute("select install_id from ml_installs").fetchall() == [("a",)], "what stands is taken"
+    assert load_activity(con, only="another") == []
+    assert load_activity(con)[0].watermark == T0 + timedelta(days=1)
+    assert con.execute("select count(*) from ml_installs").fetchall() == [(2,)]
+    # Another version of a table is another view.
+    con.execute("create or replace view silver.int_installs as select * from kept.int_installs where install_id = 'a'")
+    load_activity(con)
+    assert con.execute("select install_id from ml_installs").fetchall() == [("a",)]
 
 
 def test_the_label_window_is_closed_left_and_open_right(world: world_module) -> None:
