@@ -32,6 +32,8 @@ STABLE_MARTS = {
     "fraud_daily",
     "fraud_dry_run",
     "fraud_site_tests",
+    "mart_finality",
+    "mart_restatements",
 }
 
 

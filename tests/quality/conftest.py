@@ -278,6 +278,14 @@ _FINALITY = (
         select 'a' as app_id, date '2026-01-01' as date, 'app_events' as source, 10 as records, 1 as late_records,
                0.5 as lateness_p50_h, 1.0 as lateness_p95_h, 25.0 as lateness_max_h, 0.99::double as expected_share,
                0.1::decimal(18, 3) as expected_to_come, null::varchar as reason, 'settling' as status""",
+    """create table gold.mart_restatements as
+        select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'c1' as campaign_id,
+               'cost_usd' as measure, recording, recording + 1 as statement_number,
+               old_value is not null as is_restated,
+               old_value::decimal(18, 6) as old_value, new_value::decimal(18, 6) as new_value,
+               (new_value - old_value)::decimal(18, 6) as change_value, causes, 'because' as reason
+        from (values (0, null, 2, 'first_recorded'), (1, 2, 3, 'cost_restated'))
+            as t(recording, old_value, new_value, causes)""",
 )
 _ALERTS = (
     """create table gold.metric_alerts as

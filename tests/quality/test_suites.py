@@ -251,6 +251,12 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
         "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
     ),
+    "mart_restatements": (
+        "app_id = null, partner = null, new_value = old_value, change_value = 9, causes = '', statement_number = 0, "
+        "is_restated = old_value is null",
+        "causes = 'unknown'",
+        "causes = 'unknown'",
+    ),
     "bronze_fx_rates": (
         "currency = null, rate_date = null, version = 0",
         "currency = 'BTC', usd_per_unit = 0",
