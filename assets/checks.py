@@ -18,7 +18,14 @@ from quality.outcome import InvariantResult, SuiteResult
 from quality.publications import compare_publications
 
 PREDICTION_MARTS: Final = frozenset(
-    {"predicted_ltv_by_campaign", "churn_risk", "channel_credit", "fraud_site_tests", "metric_alerts"}
+    {
+        "predicted_ltv_by_campaign",
+        "churn_risk",
+        "channel_credit",
+        "fraud_site_tests",
+        "metric_alerts",
+        "mart_restatements",
+    }
 )
 _SUITE_CHECK: Final = "expectations"
 

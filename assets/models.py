@@ -1,21 +1,23 @@
 """LTV and churn as assets: a model that is trained and gated, and the predictions of its champion.
 
-Beside them the effects of channels and the tests of sites, which are worked out and need no training.
+Beside them the effects of channels, the tests of sites and the record of changed values, which are worked out and need
+no training.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
 
 from assets.lineage import OWNERS, table_metadata
 from assets.resources import HomeResource
-from lakehouse.predictions import CHANNEL_EFFECTS
+from lakehouse.predictions import CHANNEL_EFFECTS, MEASURE_CHANGES
 from models_ml.results import ScoringResult, TrainingResult
 
 _INPUTS: Final = ["stg_app_events", "int_installs", "int_revenue_events", "attributed_installs"]
 _KINDS: Final = {"lightgbm", "mlflow"}
-# A group of its own, as runs without training bring the channel effects up to date too.
+# A group of its own, as runs without training bring its tables up to date too.
 EFFECTS_GROUP: Final = "effects"
 
 
@@ -71,6 +73,19 @@ def channel_effects(context: dg.AssetExecutionContext, home: HomeResource) -> dg
     return dg.MaterializeResult(metadata=metadata | counted)
 
 
+@dg.asset(group_name=EFFECTS_GROUP, deps=["campaign_daily"], owners=OWNERS, kinds={"deltalake"})
+def measure_changes(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[None]:
+    """Values of campaign_daily whose day is over, recorded as they change from run to run, with what changed them."""
+    from lakehouse.measure_changes import record_changes
+
+    with home.writing(), home.engine(context.run_id) as (connection, snapshot, settings):
+        result = record_changes(
+            connection, snapshot, settings, home.lake(), run_id=context.run_id, recorded_at=datetime.now(UTC)
+        )
+    metadata = table_metadata(home.lake(), MEASURE_CHANGES, result.table_version)
+    return dg.MaterializeResult(metadata=metadata | {"first_recorded": result.first, "restated": result.restated})
+
+
 @dg.asset(
     group_name="models",
     deps=["attribution_candidates", "stg_touchpoints", "rule_fraud_baselines"],
@@ -117,6 +132,7 @@ MODEL_ASSETS: Final = [
     predictions_ltv,
     predictions_churn,
     channel_effects,
+    measure_changes,
     predictions_fraud_sites,
 ]
 

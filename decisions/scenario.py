@@ -40,7 +40,18 @@ COMPARED: Final = (
 )
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Seeds that no decision reads: replacing one would change nothing that a scenario shows.
-_NOT_RULES: Final = ("fx_rates", "rule_mmp_differences", "rule_mmp_partners", "rule_risk_bands")
+_NOT_RULES: Final = (
+    "fx_rates",
+    "rule_campaign_suffixes",
+    "rule_channels",
+    "rule_internal_traffic",
+    "rule_mmp_differences",
+    "rule_mmp_partners",
+    "rule_revenue_policies",
+    "rule_risk_bands",
+    "rule_store_fees",
+    "rule_subscription_events",
+)
 _SCHEMA: Final = pa.schema([("content_id", pa.string()), ("state", pa.string()), ("inputs", pa.string())])
 
 

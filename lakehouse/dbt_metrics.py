@@ -24,8 +24,9 @@ _HEAD: Final = """\
 
 Every ratio as the sums it is made of. A formula is ClickHouse SQL over one published mart: put it behind `select`, add
 the dimensions you want before it and after `group by`, and filter as you like; it stays right at every level, as sums
-are divided and ratios never averaged. A result without a denominator is empty. Dates are UTC; money is USD. What a part
-means, and when a day counts as over, stands in [marts.md](marts.md). The same definitions are dbt semantic models.
+are divided and ratios never averaged. A result without a denominator is empty. Dates are UTC and money is USD unless
+said. What a part means, and when a day counts as over, stands in [marts.md](marts.md). The same definitions are dbt
+semantic models.
 """
 
 

@@ -27,6 +27,7 @@ _DOCS: Final = {
     "channel_effects": "Credit of channels by Markov and Shapley models",
     "predictions_metric_alerts": "Days of business metrics that are unlike the weeks before",
     "predictions_fraud_sites": "Statistical tests of the traffic of sites",
+    "measure_changes": "Values of campaign_daily as they changed from run to run",
 }
 _GRAINS: Final = {
     "bronze_rejects": "rejected record",
@@ -38,6 +39,7 @@ _GRAINS: Final = {
     "channel_effects": "app, month, level, model, partner and campaign",
     "predictions_metric_alerts": "app, date, level, platform, partner, campaign and metric",
     "predictions_fraud_sites": "app, month, partner, site and test",
+    "measure_changes": "recording, app, date, platform, partner, campaign and measure",
 }
 _APPS: Final[list[tuple[str, str]]] = [
     ("app_id", "App the rest of the row is about"),
@@ -60,7 +62,7 @@ def sources_yaml() -> str:
     }
     sources = [
         _source("bronze", "Records as they were received. Append-only, written by ingestion alone.", bronze),
-        _source("ml", "Scores that models have written.", ml),
+        _source("ml", "Scores that models have written, and values as they were recorded.", ml),
         _source("config", "What the home's files say, made by the plugin on connecting.", [apps]),
     ]
     text = yaml.safe_dump({"version": 2, "sources": sources}, sort_keys=False, allow_unicode=True, width=110)

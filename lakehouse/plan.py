@@ -35,6 +35,7 @@ _REQUIRED: Final = (
     "silver/int_installs",
     "silver/int_conversions",
     "silver/int_reengagement_opens",
+    "silver/int_money_events",
     "silver/int_revenue_events",
     "silver/int_subscriptions",
     "silver/int_watermarks",
@@ -82,7 +83,7 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
         create_new_views(connection, lake, new, snapshot)
         _create_whole_views(connection, lake, snapshot)
         implied = [app.app_id for app in load_apps(settings).apps.values() if app.implied_installs]
-        dates = date_sets(connection, implied, _lookback_days(settings.dbt_project))
+        dates = date_sets(connection, implied, attribution_lookback_days(settings.dbt_project))
     finally:
         connection.close()
     if sum(len(values) for values in dates.values()) > _MAX_DATES:
@@ -147,7 +148,7 @@ def _why_full(lake: Lake, last: Run | None, code: str, full_refresh: bool) -> st
     return None
 
 
-def _lookback_days(dbt_project: Path) -> int:
+def attribution_lookback_days(dbt_project: Path) -> int:
     """The variable `attribution_lookback_days` of the dbt project."""
     text = (dbt_project / "dbt_project.yml").read_text(encoding="utf-8")
     found = re.search(r"^  attribution_lookback_days: *(\d+)", text, flags=re.MULTILINE)

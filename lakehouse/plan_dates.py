@@ -12,7 +12,8 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
                     or refused receipt may reach, and those of the days on which fraud rules judge a site anew
     fraud_dates     conversion_dates, touch_flag_dates and cost_dates
     conversion_dates  install_dates, and the same for opens after a touch of a retargeting campaign
-    credit_dates    event_dates, and every date on which a user of such a conversion was active
+    credit_dates    event_dates, and every date on which a user of such a conversion did or paid something
+    revenue_dates   credit_dates, and every date on which such a user opened the app
     cohort_dates    install dates of users with new events within their cohort's days, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     journey_dates   last days of journeys that a new touch or conversion may lengthen, cut or turn into an install
@@ -28,9 +29,11 @@ from typing import Final
 import duckdb
 
 from lakehouse.contract import bronze_schemas
+from lakehouse.plan_internal import find_internal_installs
 from lakehouse.plan_queries import DEVICE_IDS, TOUCH_IDS, count, dates_of, following, prefixed
 from lakehouse.plan_rates import rated_dates
 from lakehouse.plan_returns import reengagement_dates
+from lakehouse.plan_revenue import cohorts_of_shared_totals, dates_looking_back
 
 COHORT_DAYS: Final = 30
 # The variable max_installs_per_device_id of the dbt project.
@@ -49,6 +52,7 @@ def date_sets(
     `lookback_days` is how far a conversion looks for touches, in UTC dates.
     """
     apps = ", ".join("'" + app.replace("'", "''") + "'" for app in sorted(implied_apps)) or "null"
+    find_internal_installs(connection)
     connection.execute(
         f"""
         -- Apps that send no installs: only a record that is not later than the known install can stand for it.
@@ -58,6 +62,7 @@ def date_sets(
                 n.record_type = 'install'
                 or n.app_id in ({apps}) and coalesce(n.event_at <= i.install_at, true) as makes_install,
                 n.record_type = 'session' as is_session,
+                n.record_type = 'ad_revenue' and n.install_id is null and n.user_id is null as is_ad_total,
                 coalesce(n.original_order_id, n.order_id) as original_order_id, {prefixed("n", TOUCH_IDS)}
             from bronze_new.bronze_app_events n left join silver.int_installs i
                 on n.app_id in ({apps}) and n.app_id = i.app_id and n.install_id = i.install_id;
@@ -79,7 +84,8 @@ def date_sets(
         -- Installs that may look different after this run; others of their devices are added below.
         create temp table changed_installs as
             select app_id, install_id from new_events where makes_install and install_id is not null
-            union select app_id, install_id from known_events where makes_install and install_id is not null;
+            union select app_id, install_id from known_events where makes_install and install_id is not null
+            union select app_id, install_id from internal_installs;
         """
     )
     event_dates = dates_of(
@@ -87,15 +93,10 @@ def date_sets(
         """
         select event_date from new_events
         union select event_date from known_events
-        -- Renewals without an install look for it under their original order.
-        union select r.event_date from silver.int_revenue_events r
-            semi join (
-                select app_id, original_order_id from new_events where install_id is not null
-                union all select app_id, original_order_id from known_events
-            ) o on r.app_id = o.app_id and r.original_order_id = o.original_order_id
-            where r.is_inherited or r.install_id is null
+        union select e.event_date from silver.stg_app_events e semi join internal_installs using (app_id, install_id)
         """,
     )
+    event_dates |= dates_looking_back(connection)
     touch_dates = dates_of(connection, "select event_date from new_touches union select event_date from known_touches")
     consent_dates = dates_of(
         connection,
@@ -103,6 +104,7 @@ def date_sets(
         select event_date from bronze_new.bronze_consents
         union select s.event_date from silver.stg_consents s
             semi join bronze_new.bronze_consents n on s.app_id = n.app_id and s.record_id = n.record_id
+        union select s.event_date from silver.stg_consents s semi join internal_installs using (app_id, install_id)
         """,
     )
     cost_dates = dates_of(
@@ -197,6 +199,7 @@ def date_sets(
             join silver.int_conversions c on s.app_id = c.app_id and s.install_id = c.install_id
         """,
     )
+    cohort_dates |= cohorts_of_shared_totals(connection, event_dates)
     cohort_dates |= ageing & dates_of(connection, "select distinct install_date from silver.int_installs")
     received = " union ".join(
         f"select ingest_date from bronze_new.{table.partition('/')[2]}" for table in bronze_schemas()
@@ -211,11 +214,16 @@ def date_sets(
             ("bronze.bronze_skan_postbacks", "bronze_skan_postbacks"),
         )
     )
+    internal = " union ".join(
+        f"select received_at::date from silver.{known} semi join internal_installs using (app_id, install_id)"
+        for known in ("stg_app_events", "stg_consents")
+    )
     ingest_dates = dates_of(
         connection,
         f"{received} union {again} union select received_at::date from known_events"
-        " union select received_at::date from known_touches",
+        f" union select received_at::date from known_touches union {internal}",
     )
+    credited, opened = _active_dates(connection, conversion_dates)
     return {
         "event_dates": event_dates,
         "touch_dates": touch_dates,
@@ -225,7 +233,8 @@ def date_sets(
         "install_dates": install_dates,
         "conversion_dates": conversion_dates,
         "fraud_dates": conversion_dates | touch_flag_dates | cost_dates,
-        "credit_dates": event_dates | _active_dates(connection, conversion_dates),
+        "credit_dates": event_dates | credited,
+        "revenue_dates": event_dates | install_dates | credited | opened,
         "cohort_dates": cohort_dates,
         "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
         "journey_dates": journey_dates,
@@ -279,16 +288,16 @@ def _add_installs_of_the_same_devices(connection: duckdb.DuckDBPyConnection) -> 
         )
 
 
-def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[date]) -> set[date]:
-    """Dates with events of users whose conversion may be decided anew, on any install of their device."""
+def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[date]) -> tuple[set[date], set[date]]:
+    """Dates with events, and dates with opens, of users whose conversion may be decided anew, on any install of
+    their device."""
     if not conversion_dates:
-        return set()
+        return set(), set()
     connection.execute("create temp table conversion_dates (conversion_date date)")
     connection.execute(
         "insert into conversion_dates select unnest(?::date[])", [[d.isoformat() for d in sorted(conversion_dates)]]
     )
-    return dates_of(
-        connection,
+    rows = connection.execute(
         f"""
         with devices as (
             select distinct app_id, device_id
@@ -297,19 +306,22 @@ def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[d
         installs as (
             select distinct app_id, install_id from silver.int_conversions semi join devices using (app_id, device_id)
         )
-        select distinct e.event_date from silver.stg_app_events e semi join installs using (app_id, install_id)
+        select distinct e.event_date, e.record_type = 'session' as is_open
+            from silver.stg_app_events e semi join installs using (app_id, install_id)
             where e.event_date >= date '{min(conversion_dates).isoformat()}'
-            and e.record_type in ('event', 'ad_revenue', 'uninstall')
+            and e.record_type in ('event', 'ad_revenue', 'uninstall', 'session')
         union
         -- Renewals name no install, but are credited through one.
-        select distinct r.event_date from silver.int_revenue_events r semi join installs using (app_id, install_id)
+        select distinct r.event_date, false from silver.int_money_events r semi join installs using (app_id, install_id)
             where r.is_inherited
         union
         -- Of an install that is new to the lake also what a wrong clock put before it.
-        select distinct e.event_date from silver.stg_app_events e semi join changed_installs using (app_id, install_id)
-            where e.record_type in ('event', 'ad_revenue', 'uninstall')
-        """,
-    )
+        select distinct e.event_date, e.record_type = 'session' as is_open
+            from silver.stg_app_events e semi join changed_installs using (app_id, install_id)
+            where e.record_type in ('event', 'ad_revenue', 'uninstall', 'session')
+        """
+    ).fetchall()
+    return {day for day, is_open in rows if not is_open}, {day for day, is_open in rows if is_open}
 
 
 def _site_days(connection: duckdb.DuckDBPyConnection) -> int:

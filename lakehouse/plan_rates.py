@@ -8,10 +8,15 @@ from typing import Final
 import duckdb
 
 _RATED: Final = "join new_rates r on r.currency = {0}.currency and {0}.{1} >= r.since and {0}.{1} < r.until"
+_REPORTED: Final = (
+    "join new_rates r on r.currency in (e.currency, e.reporting_currency) "
+    "and e.event_date >= r.since and e.event_date < r.until"
+)
 _QUERIES: Final = {
-    "revenue": f"select e.event_date from silver.int_revenue_events e {_RATED.format('e', 'event_date')}",
-    "cohorts": "select c.counted_install_date from silver.int_revenue_events e "
-    f"{_RATED.format('e', 'event_date')} join silver.int_conversions c using (app_id, install_id)",
+    # What is reported in a currency changes with its rate too, whatever it was paid in.
+    "revenue": f"select e.event_date from silver.int_money_events e {_REPORTED}",
+    "cohorts": f"select c.counted_install_date from silver.int_money_events e {_REPORTED} "
+    "join silver.int_conversions c using (app_id, install_id)",
     "touches": f"select t.event_date from silver.stg_touchpoints t {_RATED.format('t', 'event_date')} "
     "where t.cost_micros is not null",
     "costs": f"select c.cost_date from silver.stg_costs c {_RATED.format('c', 'cost_date')}",

@@ -1,4 +1,4 @@
-"""The shape of the tables `ml/*`: what models write and marts read. No model lives here."""
+"""The shape of the tables `ml/*`: what models and recordings write and marts read. No model lives here."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _MODEL: Final = (
 )
 
 CHANNEL_EFFECTS: Final = "ml/channel_effects"
+MEASURE_CHANGES: Final = "ml/measure_changes"
 
 PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
     "ml/predictions_ltv": pa.schema(
@@ -97,6 +98,23 @@ PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
             pa.field("p_value", pa.float64(), metadata={"comment": "Of this test alone; empty for what only ranks"}),
             pa.field("q_value", pa.float64(), metadata={"comment": "After Benjamini-Hochberg over the app's month"}),
             pa.field("is_suspicious", pa.bool_(), metadata={"comment": "Certain and large enough to look at"}),
+        ]
+    ),
+    MEASURE_CHANGES: pa.schema(
+        [
+            pa.field("recording", pa.int64(), metadata={"comment": "Number of the recording, growing by one"}),
+            pa.field("run_id", pa.string(), metadata={"comment": "Run that built the value"}),
+            pa.field("recorded_at", _INSTANT, metadata={"comment": "When the value was recorded, UTC"}),
+            pa.field("app_id", pa.string()),
+            pa.field("date", pa.date32(), metadata={"comment": "UTC date of the row of campaign_daily"}),
+            pa.field("platform", pa.string()),
+            pa.field("partner", pa.string()),
+            pa.field("campaign_id", pa.string()),
+            pa.field("measure", pa.string(), metadata={"comment": "Column of campaign_daily"}),
+            pa.field("old_value", pa.decimal128(18, 6), metadata={"comment": "Value recorded before, if any"}),
+            pa.field("new_value", pa.decimal128(18, 6), metadata={"comment": "Value from now on, if any"}),
+            pa.field("causes", pa.string(), metadata={"comment": "Inputs that changed between, by commas"}),
+            pa.field("reason", pa.string(), metadata={"comment": "The same in words"}),
         ]
     ),
 }

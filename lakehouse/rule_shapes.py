@@ -2,91 +2,25 @@
 declare a new rule file.
 
 A file may have fewer columns than are declared here; which it must have says the header of the project's own file.
-Checking files against these shapes is in `lakehouse.rules`.
+The terms are in `lakehouse.rule_files`; checking files against these shapes is in `lakehouse.rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from typing import Final
 
 from lakehouse import fraud_rules
-
-
-class Kind(StrEnum):
-    """What a cell may be."""
-
-    TEXT = "text"
-    LOWER = "lower"  # text in lower case, as staging writes it
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "boolean"  # true or false
-    DATE = "date"  # YYYY-MM-DD
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column. `refers` is the file whose first column knows the value; `most_lookback` bounds hours by the
-    look-back of the project (`attribution_lookback_days` x 24)."""
-
-    name: str
-    kind: Kind = Kind.TEXT
-    required: bool = True
-    choices: tuple[str, ...] = ()
-    refers: str = ""
-    least: Decimal | None = None
-    most: Decimal | None = None
-    most_lookback: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong. `row` counts as a spreadsheet does, 1 is the header; None if it is about the file."""
-
-    file: str
-    row: int | None
-    problem: str
-
-    @property
-    def sentence(self) -> str:
-        place = self.file if self.row is None else f"{self.file}, row {self.row}"
-        return f"{place}: {self.problem}."
-
-
-Row = Mapping[str, str]
-# A check beyond single cells and intervals; gets the rows of all rule files by file name, without the suffix.
-Check = Callable[[Mapping[str, Sequence[Row]]], list[Fault]]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """One rule file `<name>.csv`.
-
-    `key` tells its rows apart; with `valid_from` it may repeat as long as the intervals [valid_from, valid_until) do
-    not overlap. `base` are columns in which `*` makes a row the one for all: those rows may leave no gap in time, and
-    there must be one for each value of the columns of the key that refer to another file. `is_closed`: the SQL knows
-    exactly the keys of the project's file. `ascending` are pairs of columns, the first less than the second.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    base: tuple[str, ...] = ()
-    is_closed: bool = False
-    unique: tuple[str, ...] = ()
-    ascending: tuple[tuple[str, str], ...] = ()
-    check: Check | None = None
-
-    def column(self, name: str) -> Column | None:
-        return next((column for column in self.columns if column.name == name), None)
-
+from lakehouse.currencies import CURRENCIES
+from lakehouse.rule_files import Column, Fault, Kind, Row, Shape
 
 _FROM: Final = Column("valid_from", Kind.DATE)
 _UNTIL: Final = Column("valid_until", Kind.DATE, required=False)
 _MATCH_CLASSES: Final = ("deterministic", "probabilistic")
+_SUBSCRIPTION_CODES: Final = ("trial_start", "trial_conversion", "subscription_start", "renewal", "cancellation")
+_CHANNEL_CODES: Final = ("paid_search", "social", "network", "affiliate", "referral", "owned", "organic", "unknown")
 _ONE: Final = Decimal(1)
 _ZERO: Final = Decimal(0)
 
@@ -126,6 +60,38 @@ def _bracket_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
         for n, row in enumerate(tables.get("rule_retention_brackets", ()), start=2)
         if row["first_day"].isdigit() and row["last_day"].isdigit() and int(row["last_day"]) < int(row["first_day"])
     ]
+
+
+def _revenue_policy_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    name, rows = "rule_revenue_policies", tables.get("rule_revenue_policies", ())
+    faults = (
+        [] if any(row["app_id"] == "*" for row in rows) else [Fault(f"{name}.csv", None, "no row is for all apps (*)")]
+    )
+    for row in rows:
+        if row["reporting_currency"] not in CURRENCIES:
+            problem = f"reporting_currency {row['reporting_currency']} of app {row['app_id']} is no ISO 4217 code"
+            faults.append(Fault(f"{name}.csv", None, problem))
+    return faults
+
+
+def _internal_traffic_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    name = "rule_internal_traffic"
+    return [
+        Fault(f"{name}.csv", None, f"device id {row['filter_value']} is not in lower case, as records have it")
+        for row in tables.get(name, ())
+        if row["filter_kind"] == "device_id" and row["filter_value"] != row["filter_value"].lower()
+    ]
+
+
+def _suffix_faults(tables: Mapping[str, Sequence[Row]]) -> list[Fault]:
+    name, faults = "rule_campaign_suffixes", []
+    for row in tables.get(name, ()):
+        try:
+            re.compile(row["suffix_pattern"])
+        except re.error as error:
+            problem = f"suffix_pattern {row['suffix_pattern']} is no regular expression ({error})"
+            faults.append(Fault(f"{name}.csv", None, problem))
+    return faults
 
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -334,6 +300,71 @@ SHAPES: Final[dict[str, Shape]] = {
             ),
             key=("bracket_n",),
             check=_bracket_faults,
+        ),
+        Shape(
+            "rule_store_fees",
+            (
+                Column("app_id"),
+                Column("store", Kind.LOWER),
+                Column("platform", Kind.LOWER),
+                Column("product_class", choices=("purchase", "subscription", "subscription_after_year")),
+                Column("programme", choices=("standard", "small_business")),
+                _FROM,
+                _UNTIL,
+                Column("fee_rate", Kind.NUMBER, least=_ZERO, most=_ONE),
+                Column("meaning"),
+            ),
+            key=("app_id", "store", "platform", "product_class", "programme"),
+            base=("app_id", "store", "platform"),
+        ),
+        Shape(
+            "rule_revenue_policies",
+            (
+                Column("app_id"),
+                Column("reporting_currency"),
+                Column("small_business_from", Kind.DATE, required=False),
+                Column("small_business_until", Kind.DATE, required=False),
+            ),
+            key=("app_id",),
+            check=_revenue_policy_faults,
+        ),
+        Shape(
+            "rule_subscription_events",
+            (
+                Column("app_id"),
+                Column("event_name", Kind.LOWER),
+                Column("subscription_code", choices=_SUBSCRIPTION_CODES),
+            ),
+            key=("app_id", "event_name"),
+        ),
+        Shape(
+            "rule_internal_traffic",
+            (
+                Column("app_id"),
+                Column("filter_kind", choices=("install_id", "device_id", "user_id", "ip_prefix", "app_version")),
+                Column("filter_value"),
+                Column("meaning", required=False),
+            ),
+            key=("app_id", "filter_kind", "filter_value"),
+            check=_internal_traffic_faults,
+        ),
+        Shape(
+            "rule_channels",
+            (
+                Column("app_id"),
+                Column("priority", Kind.INTEGER, least=_ZERO),
+                Column("partner_pattern", Kind.LOWER),
+                Column("medium_pattern", Kind.LOWER),
+                Column("channel_code", choices=_CHANNEL_CODES),
+                Column("meaning", required=False),
+            ),
+            key=("app_id", "priority"),
+        ),
+        Shape(
+            "rule_campaign_suffixes",
+            (Column("partner", Kind.LOWER), Column("suffix_pattern"), Column("meaning", required=False)),
+            key=("partner", "suffix_pattern"),
+            check=_suffix_faults,
         ),
         Shape(
             "fx_rates",

@@ -17,7 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from lakehouse.rule_shapes import SHAPES, Column, Fault, Kind, Row, Shape
+from lakehouse.rule_files import Column, Fault, Kind, Row, Shape
+from lakehouse.rule_shapes import SHAPES
 
 ALL: Final = "*"
 # Rows for all hold from here on, so that no install is without a rule.

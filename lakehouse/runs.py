@@ -22,6 +22,12 @@ from lakehouse.rules import rule_files, seed_files
 
 TABLE: Final = "meta/_runs"
 _WRITER: Final = "runs"
+_FRAUD: Final = frozenset(
+    {
+        "rule_fraud_rules", "rule_fraud_conditions", "rule_fraud_flags", "rule_fraud_thresholds", "rule_ip_lists",
+        "rule_integrity_verdicts",
+    }
+)  # fmt: skip
 _SCHEMA: Final = pa.schema(
     [
         pa.field("sequence", pa.int64(), metadata={"comment": "Number of the run, growing by one"}),
@@ -101,6 +107,24 @@ def record_run(
     lake.sync()
     lake.append_once(TABLE, pa.Table.from_arrays(columns, schema=_SCHEMA), writer=_WRITER, batch=run.sequence)
     return run
+
+
+def input_hashes(dbt_project: Path, apps: AppRegistry, rules: Path) -> dict[str, str]:
+    """The same by part (models, rules, fraud_rules, fx_rates, apps), to tell which of them has changed."""
+    files = {"models": [dbt_project / "dbt_project.yml", *sorted((dbt_project / "models").rglob("*.sql"))]}
+    files["models"] += sorted((dbt_project / "macros").rglob("*.sql"))
+    for name, file in sorted(rule_files(dbt_project, rules).items()):
+        part = "fx_rates" if name == "fx_rates" else "fraud_rules" if name in _FRAUD else "rules"
+        files.setdefault(part, []).append(file)
+    hashes = {}
+    for part, listed in files.items():
+        digest = hashlib.sha256()
+        for file in listed:
+            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        hashes[part] = digest.hexdigest()[:16]
+    known = {name: app.model_dump(exclude={"write_keys", *ROUTING_FIELDS}) for name, app in sorted(apps.apps.items())}
+    hashes["apps"] = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    return hashes
 
 
 def code_version(dbt_project: Path, apps: AppRegistry, rules: Path | None = None) -> str:

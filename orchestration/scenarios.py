@@ -16,10 +16,10 @@ from typing import Final
 from decisions.comparison import compare
 from decisions.scenario import Scenario, ScenarioError, is_built, mark
 from lakehouse.lake import Lake
+from lakehouse.rules import seed_files
 from lakehouse.settings import Settings
 
-# Every model that lies between a rule and a decision; with other bronze, every model that a decision is made from.
-_RULED: Final = ("--select", "resource_type:seed+,+tag:decision")
+# With other bronze every model that a decision is made from is built.
 _ALL: Final = ("--select", "+tag:decision")
 _LAST_LINES: Final = 12
 
@@ -49,7 +49,7 @@ def _run_dbt(settings: Settings, scenario: Scenario) -> None:
     # A target of its own, so that what runs leave for people and for Dagster stays as it is.
     shutil.copyfile(manifest / "partial_parse.msgpack", target / "partial_parse.msgpack")
     project = str(settings.dbt_project)
-    arguments = [DBT_EXECUTABLE, "--quiet", "build", *(_ALL if scenario.inputs.has_other_bronze else _RULED)]
+    arguments = [DBT_EXECUTABLE, "--quiet", "build", *(_ALL if scenario.inputs.has_other_bronze else _ruled(settings))]
     arguments += ["--exclude-resource-type", "test", "unit_test", "--project-dir", project, "--profiles-dir", project]
     arguments += ["--target-path", str(target), "--log-path", str(settings.home / "dbt" / "logs")]
     environment = dict(os.environ) | QUIET | {"UNMOGROWP_HOME": str(settings.home)} | scenario.environment
@@ -57,6 +57,15 @@ def _run_dbt(settings: Settings, scenario: Scenario) -> None:
     if result.returncode != 0:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
         raise ScenarioError("dbt could not build the scenario:\n" + "\n".join(lines[-_LAST_LINES:]))
+
+
+def _ruled(settings: Settings) -> list[str]:
+    """Arguments that select every model between a rule and a decision.
+
+    What is internal is told at the very beginning, so that rule would select them all; no scenario replaces it.
+    """
+    rules = [name for name in seed_files(settings.dbt_project) if name != "rule_internal_traffic"]
+    return ["--select", *(f"{name}+,+tag:decision" for name in rules)]
 
 
 @contextmanager

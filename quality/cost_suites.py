@@ -10,6 +10,7 @@ from typing import Final
 from lakehouse.currencies import CURRENCIES
 from quality.suite import Suite, is_filled, is_one_of, is_unique, key, mart, never, plain
 
+_CHANNELS: Final = ("paid_search", "social", "network", "affiliate", "referral", "owned", "organic", "unknown")
 _CAMPAIGN: Final = ("app_id", "date", "platform", "partner", "campaign_id")
 
 _PERFORMANCE: Final = mart(
@@ -115,6 +116,42 @@ _UNMATCHED: Final = mart(
     may_be_empty=True,
 )
 
+_HISTORY: Final = mart(
+    "campaign_history",
+    ("app_id", "partner", "campaign_id", "valid_from"),
+    "valid_from",
+    {
+        "is_current_with_an_end": ("is_current <> (valid_until is null)", "the last word has no end", "critical"),
+        "ends_before_it_begins": ("valid_until <= valid_from", "a period is at least a day", "critical"),
+        "is_called_nothing": (
+            "campaign_name <> '' and coalesce(clean_name, '') = ''",
+            "cleaning leaves something of a name",
+            "warning",
+        ),
+    },
+    is_one_of("channel_code", _CHANNELS, "channels of rule_channels"),
+    is_filled("channel_code", "every campaign has a channel"),
+    columns=plain("channel_code"),
+    missing_severity="warning",
+    may_be_empty=True,
+)
+
+_CAMPAIGNS: Final = mart(
+    "campaigns",
+    ("app_id", "partner", "campaign_id"),
+    "last_date",
+    {
+        "ends_before_it_begins": ("last_date < first_date", "first comes before last", "critical"),
+        "has_negative_count": ("least(adsets, names) < 0", "counts start at zero", "critical"),
+        "has_no_id": ("campaign_id = ''", "a campaign has an id", "critical"),
+    },
+    is_one_of("channel_code", _CHANNELS, "channels of rule_channels"),
+    is_filled("channel_code", "every campaign has a channel"),
+    columns=plain("channel_code"),
+    missing_severity="warning",
+    may_be_empty=True,
+)
+
 _FX: Final = Suite(
     name="fx_daily",
     table="gold.fx_daily",
@@ -156,4 +193,4 @@ _BRONZE_FX: Final = Suite(
     missing_severity="warning",
 )
 
-COST_SUITES: Final = (_PERFORMANCE, _PAYBACK, _RESTATEMENTS, _UNMATCHED, _FX, _BRONZE_FX)
+COST_SUITES: Final = (_PERFORMANCE, _PAYBACK, _RESTATEMENTS, _UNMATCHED, _HISTORY, _CAMPAIGNS, _FX, _BRONZE_FX)

@@ -1,10 +1,10 @@
-"""What must be true of the finality mart by itself: shares are shares, and what is not known says why."""
+"""What must be true of the marts about the numbers themselves: how final they are, what they were, which are odd."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from quality.suite import is_filled, is_one_of, mart, plain
+from quality.suite import is_between, is_filled, is_one_of, mart, plain
 
 _FINALITY: Final = mart(
     "mart_finality",
@@ -61,4 +61,25 @@ _ALERTS: Final = mart(
     may_be_empty=True,
 )
 
-FINALITY_SUITES: Final = (_FINALITY, _ALERTS)
+_RESTATEMENTS: Final = mart(
+    "mart_restatements",
+    ("app_id", "date", "platform", "partner", "campaign_id", "measure", "recording"),
+    "date",
+    {
+        "changes_nothing": ("new_value is not distinct from old_value", "a row is a change", "critical"),
+        "has_other_change": (
+            "change_value <> new_value - old_value or is_restated <> (old_value is not null)",
+            "a change is from the old value to the new",
+            "critical",
+        ),
+        "has_no_reason": ("causes = '' or reason = ''", "a change has a cause, if only an unknown one", "critical"),
+        "cannot_be_told": ("causes = 'unknown'", "bronze was cleaned before the change was recorded", "warning"),
+    },
+    is_filled("partner", "organic is a channel of its own"),
+    is_between("statement_number", 1, None, "statements are counted from 1"),
+    columns=plain("partner", "statement_number"),
+    missing_severity="warning",
+    may_be_empty=True,
+)
+
+FINALITY_SUITES: Final = (_FINALITY, _ALERTS, _RESTATEMENTS)

@@ -172,6 +172,46 @@ _REVENUE: Final = mart(
     columns=plain("day_clock", "day_n", "partner"),
 )
 
+_REVENUE_DAILY: Final = mart(
+    "revenue_daily",
+    ("app_id", "date", *_CAMPAIGN[1:]),
+    "date",
+    {
+        "has_negative_count": (
+            "least(active_installs, paying_installs, purchases, renewals, amounts_without_rate) < 0",
+            "counts start at zero",
+            "critical",
+        ),
+        "has_other_net": (
+            "net_revenue <> purchase_revenue + subscription_revenue + refunds + store_fees + ad_revenue "
+            "+ allocated_ad_revenue",
+            "gross, refunds, fees and ads make the net",
+            "critical",
+        ),
+        "has_odd_sign": (
+            "purchase_revenue < 0 or subscription_revenue < 0 or refunds > 0",
+            "what is paid is above zero, what is taken back below",
+            "critical",
+        ),
+        "hides_a_missing_rate": (
+            "(net_revenue is null) <> (amounts_without_rate > 0)",
+            "a sum is empty exactly if an amount has no rate",
+            "critical",
+        ),
+        "has_an_amount_without_rate": ("amounts_without_rate > 0", "import a rate of the currency", "warning"),
+        "has_too_many_links": ("linked_refund_count > refund_count", "a link is of a refund", "critical"),
+        "pays_without_being_there": (
+            "paying_installs > active_installs and partner <> 'unattributed'",
+            "who pays has opened the app, unless a server tells it",
+            "warning",
+        ),
+    },
+    is_filled("partner", "organic is a channel of its own"),
+    is_filled("reporting_currency", "an amount without currency is worth nothing"),
+    columns=plain("partner", "reporting_currency"),
+    missing_severity="warning",
+)
+
 _INGESTION: Final = mart(
     "ingestion_daily",
     ("app_id", "ingest_date"),
@@ -275,6 +315,7 @@ GROWTH_SUITES: Final = (
     _CURVES,
     _ACTIVITY,
     _REVENUE,
+    _REVENUE_DAILY,
     _INGESTION,
     _PREDICTED_LTV,
     _CHURN,

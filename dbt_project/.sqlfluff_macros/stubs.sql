@@ -44,3 +44,13 @@
 {% macro shifted(n) %}power(2, {{ n }}){% endmacro %}
 {% macro set_of(n, last) %}case when {{ n }} <= {{ last }} then {{ n }} else 0 end{% endmacro %}
 {% macro holds(numbers, n) %}{{ numbers }} >= {{ n }}{% endmacro %}
+{% macro converted_micros(micros, rate, into_rate) %}{{ micros }} * {{ rate }} // {{ into_rate }}{% endmacro %}
+{% macro units(micros) %}cast({{ micros }} * 0.000001 as decimal(18, 6)){% endmacro %}
+{% macro allotted_micros(micros, before, upto, all_sessions) %}{{ micros }} * ({{ upto }}) // {{ all_sessions }} - ({{ before }}){% endmacro %}
+{% macro join_app_rule(rule, app_id, own, everyone, also='') %}left join {{ rule }} as {{ own }} on {{ app_id }} = {{ own }}.app_id
+left join {{ rule }} as {{ everyone }} on {{ everyone }}.app_id = '*'{% endmacro %}
+{% macro money_amounts() %}{{ return([['purchase_revenue', 'entry.revenue']]) }}{% endmacro %}
+{% macro money_counts() %}{{ return([['amounts_without_rate', 'entry.revenue']]) }}{% endmacro %}
+{% macro start_of_day(day) %}cast({{ day }} as timestamptz){% endmacro %}
+{% macro clean_name(name, partner) %}case when {{ partner }} != '' then lower({{ name }}) end{% endmacro %}
+{% macro environment_of(has_version=true, by_install=true) %}{{ return("coalesce(environment, 'production')") }}{% endmacro %}

@@ -62,6 +62,11 @@
     ) -}}
 {% endmacro %}
 
+{# The first instant of a UTC date. #}
+{% macro start_of_day(day) %}{{ return(adapter.dispatch('start_of_day', 'unmogrowp')(day)) }}{% endmacro %}
+{% macro default__start_of_day(day) %}{{ return('timestamp_seconds(86400 * unix_date(' ~ day ~ '))') }}{% endmacro %}
+{% macro duckdb__start_of_day(day) %}{{ return('(cast(' ~ day ~ " as timestamp) at time zone 'UTC')") }}{% endmacro %}
+
 {# Text of a top-level member of a JSON object kept as text; null if it is absent or empty. #}
 {% macro json_text(column, member) %}{{ return(adapter.dispatch('json_text', 'unmogrowp')(column, member)) }}{% endmacro %}
 {% macro default__json_text(column, member) %}

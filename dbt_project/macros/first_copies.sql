@@ -46,6 +46,12 @@
     where {{ planned_dates(date_column) }}
     {%- if is_partial() %}
     union all
-    select {{ columns | join(', ') }} from {{ this }} where {{ planned_dates(date_column) }}
+    {#- Known rows are cleaned again: a record may have become internal by what another one says of its install. #}
+    select
+        {% for name in columns -%}
+        {{ cleaned[name] ~ ' as ' ~ name if name in cleaned else name }}{{ ',' if not loop.last }}
+        {% endfor -%}
+    from {{ this }}
+    where {{ planned_dates(date_column) }}
     {%- endif %}
 {% endmacro %}

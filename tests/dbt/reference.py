@@ -470,14 +470,18 @@ def earns(event: Record) -> bool:
 
 
 def subscriber(event: Record, events: list[Record]) -> str | None:
-    """The install that first told the original order of a renewal that names none."""
-    if not earns(event) or event.original_order_id is None:
+    """The install that first told the order that a renewal or refund without an install looks back at."""
+    if not earns(event):
+        return None
+    assert event.revenue_micros is not None
+    order_id = event.original_order_id or (event.order_id if event.revenue_micros < 0 else None)
+    if order_id is None:
         return None
     told = [
         (e.event_at, e.record_id, e.install_id)
         for e in events
         if e.app_id == event.app_id and e.is_production and e.install_id is not None
-        and (e.original_order_id or e.order_id) == event.original_order_id
+        and (e.original_order_id or e.order_id) == order_id
     ]  # fmt: skip
     return min(told)[2] if told else None
 

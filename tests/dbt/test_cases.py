@@ -128,10 +128,11 @@ def parse(text: str, kind: pa.DataType) -> Any:
 
 
 def add_rules(lake: Lake) -> None:
-    """The lines of the cases beside those of the project; a line is the project's first one but for what it says."""
+    """The lines of the cases beside those of the project; a line is the project's first one, if it has any,
+    but for what it says."""
     for name in sorted({file.stem for case in CASES for file in case.glob("rule_*.csv")}):
         table = lake.open(f"rules/{name}").to_pyarrow_table()
-        default = table.slice(0, 1).to_pylist()[0]
+        default = dict.fromkeys(table.schema.names) | next(iter(table.slice(0, 1).to_pylist()), {})
         rows = [
             default
             | ({"app_id": file.parent.name} if "app_id" in table.schema.names else {})

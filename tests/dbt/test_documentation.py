@@ -32,7 +32,7 @@ def test_sources_are_those_of_the_contract() -> None:
 
 def test_every_source_of_the_contract_is_read_or_known_not_to_be() -> None:
     sql = "".join(path.read_text(encoding="utf-8") for path in MODELS)
-    read = set(re.findall(r"\b(bronze_\w+|predictions_\w+|channel_effects)\b", sql))
+    read = set(re.findall(r"\b(bronze_\w+|predictions_\w+|channel_effects|measure_changes)\b", sql))
     tables = {key.partition("/")[2] for key in bronze_schemas() | PREDICTION_SCHEMAS}
     assert read <= tables
     assert tables - read == {"bronze_network"}, "raw addresses are for nobody's rules"

@@ -106,6 +106,7 @@ DATE_SETS = (
     "install_dates",
     "conversion_dates",
     "credit_dates",
+    "revenue_dates",
     "fraud_dates",
     "cohort_dates",
     "campaign_dates",

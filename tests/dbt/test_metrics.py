@@ -69,6 +69,16 @@ def test_a_cohort_metric_takes_one_day_of_one_clock(marts: duckdb.DuckDBPyConnec
     assert value(marts, METRICS["retention_d1"]) is None
 
 
+def test_revenue_per_user_leaves_out_rows_whose_revenue_is_not_known(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute(
+        "insert into revenue_daily (net_revenue, active_installs, paying_installs) values "
+        "(12, 40, 3), (-2, 10, 1), (null, 50, 6)"
+    )
+    assert value(marts, METRICS["arpdau"]) == pytest.approx(10 / 50)
+    assert value(marts, METRICS["arppu"]) == pytest.approx(10 / 4)
+    assert value(marts, METRICS["paying_rate"]) == pytest.approx(10 / 100)
+
+
 def test_a_ratio_over_two_marts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "models" / "marts").mkdir(parents=True)
     text = (PROJECT / "models" / "marts" / "_metrics.yml").read_text(encoding="utf-8")

@@ -42,6 +42,7 @@ OTHER_RULES: dict[str, list[Row]] = {
         {"app_id": "game.android", "match_class": "probabilistic", "window_hours": 24},
         {"app_id": "game.ios", "window_hours": 100, "valid_from": CHANGE},
     ],
+    "rule_revenue_policies": [{"app_id": "game.ios", "reporting_currency": "EUR", "small_business_from": CHANGE}],
     "rule_partners": [{"app_id": "game.ios", "partner": "nettwo", "is_enabled": False, "valid_from": CHANGE}],
 }  # fmt: skip
 
@@ -65,7 +66,7 @@ class Home:
         """Append lines to rules that `dbt seed` wrote; what a line leaves out is as in the rule's first line."""
         for name, some in lines.items():
             table = self.lake.open(f"rules/{name}").to_pyarrow_table()
-            first = table.slice(0, 1).to_pylist()[0]
+            first = next(iter(table.slice(0, 1).to_pylist()), {})
             rows = pa.Table.from_pylist([first | line for line in some], table.schema)
             deltalake.write_deltalake(self.lake.uri(f"rules/{name}"), rows, mode="append")
 
@@ -111,6 +112,7 @@ def simulate(seed: int, installs: int = 60, days: int = 12) -> list[tuple[str, R
                 }  # fmt: skip
                 rows.append(("bronze/bronze_costs", record("cost", f"co{day}{campaign}{statement}", at, **values)))
     rows += _strangers(random.Random(seed), days)
+    rows += _subscriptions(random.Random(seed), installs, days)
     for n in range(12):
         at = START + timedelta(days=n / 2, hours=3)
         values = {
@@ -235,6 +237,34 @@ def _strangers(rng: random.Random, days: int) -> list[tuple[str, Row]]:
             }  # fmt: skip
             kind = rng.choice(("click", "click", "impression"))
             rows.append(("bronze/bronze_touchpoints", record(kind, f"st{n}-{t}", at, **touch)))
+    return rows
+
+
+def _subscriptions(rng: random.Random, installs: int, days: int) -> list[tuple[str, Row]]:
+    """Trials whose charges, refunds and ends a server tells without an install, and totals of a network by the day."""
+    rows: list[tuple[str, Row]] = []
+    for n in range(0, installs, 6):
+        app = ("game.android", "game.ios")[n // 6 % 2]
+        at = START + timedelta(days=rng.random() * 3)
+        install = {"app_id": app, "install_id": f"i{n // 6 * 3 + n // 6 % 2}"}
+        tried: Row = {"event_name": "start_trial", "order_id": f"su{n}"}
+        rows.append(("bronze/bronze_app_events", record("event", f"su{n}", at, **install, **tried)))
+        for charge in range(4):
+            charged = at + timedelta(days=rng.random() * days)
+            money: Row = {
+                "app_id": app, "event_name": rng.choice(("did_renew", "charge", "cancellation")), "currency": "EUR",
+                "order_id": f"su{n}-{charge}", "original_order_id": f"su{n}", "revenue_micros": rng.randrange(10**7),
+            }  # fmt: skip
+            rows.append(("bronze/bronze_app_events", record("event", f"su{n}-{charge}", charged, **money)))
+            if charge % 2:
+                money |= {"event_name": "refund", "revenue_micros": -rng.randrange(10**6), "receipt_state": "refunded"}
+                back = charged + timedelta(hours=rng.randrange(40))
+                rows.append(("bronze/bronze_app_events", record("event", f"sb{n}-{charge}", back, **money)))
+    for day in range(0, days, 2):
+        total: Row = {"ad_network": "totals", "revenue_micros": rng.randrange(10**7), "currency": "JPY"}
+        for app in ("game.android", "game.ios"):
+            told = START + timedelta(days=day, hours=5)
+            rows.append(("bronze/bronze_app_events", record("ad_revenue", f"to{day}{app}", told, app_id=app, **total)))
     return rows
 
 

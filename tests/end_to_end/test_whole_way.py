@@ -157,7 +157,7 @@ def test_one_day_more_through_a_kill_changes_what_it_touches(home: Home, world: 
     received = home.bronze("select count(distinct (app_id, record_id)) from bronze_app_events")[0][0]
     assert home.lake.row_count("silver/stg_app_events") == received, "nothing is lost, nothing is double"
     published = {row["mart"]: int(row["rows"]) for row in home.query("select mart, rows from _publications")}
-    for mart in ("attributed_installs", "campaign_daily", "churn_risk"):
+    for mart in ("attributed_installs", "campaign_daily", "mart_restatements", "churn_risk"):
         assert published[mart] == home.lake.row_count(f"gold/{mart}"), f"{mart} is not published as it was built"
 
 

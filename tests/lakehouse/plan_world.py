@@ -47,6 +47,7 @@ class World:
         self.settings: Settings = load_settings({"UNMOGROWP_HOME": str(home)})
         self.lake = Lake(self.settings.lake)
         self.batch = 0
+        self.filters: list[dict[str, Any]] = []
         for name, schema in BRONZE.items():
             self.lake.create(name, schema, ["ingest_date"])
 
@@ -90,7 +91,10 @@ class World:
         ]
         opened = [("conversion_date", pa.date32()), ("conversion_at", instant)]
         order = [("original_order_id", pa.string()), ("event_date", pa.date32()), ("is_inherited", pa.bool_())]
+        entry = [(name, pa.string()) for name in ("past_order_id", "entry_code", "currency", "reporting_currency")]
+        entry += [("event_at", instant), *order[1:]]
         renewals = [e for e in events if e.get("original_order_id")]
+        entries = [e | {"past_order_id": e["original_order_id"]} for e in renewals]
         lived = [min(e["event_at"], e["received_at"]) for e in events]
         watermarks = [{"app_id": "app", "watermark_at": max(lived)}] if lived else []
         for name, columns, rows in (
@@ -98,6 +102,7 @@ class World:
             ("int_conversions", [*install, *conversion], conversions),
             ("int_reengagement_opens", [*install[:2], *opened], []),
             ("int_revenue_events", [*install[:2], *order], renewals),
+            ("int_money_events", [*install[:2], *entry], entries),
             ("int_subscriptions", [*install[:2], order[0]], []),
             ("int_watermarks", [("app_id", pa.string()), ("watermark_at", instant)], watermarks),
         ):
@@ -106,6 +111,8 @@ class World:
         windows = table(pa.schema([("window_hours", pa.int32())]), [{"window_hours": 168}])
         self.lake.overwrite("rules/rule_attribution_windows", windows)
         thresholds = pa.schema([("threshold", pa.string()), ("threshold_value", pa.float64())])
+        filters = pa.schema([(name, pa.string()) for name in ("app_id", "filter_kind", "filter_value")])
+        self.lake.overwrite("rules/rule_internal_traffic", table(filters, self.filters))
         bounds = [{"threshold": "site_window_days", "threshold_value": float(site_days)}]
         self.lake.overwrite("rules/rule_fraud_thresholds", table(thresholds, bounds))
         self.record()

@@ -256,8 +256,9 @@ def test_a_rate_dirties_the_amounts_of_its_currency_until_the_day_of_the_next_ra
     installs = [event(f"in{n}", n, "install", f"i{n}") for n in (-30, -20)]
     world.land("bronze/bronze_app_events", installs)
     world.build(installs)
-    names = ("app_id", "install_id", "currency", "original_order_id")
+    names = ("app_id", "install_id", "currency", "reporting_currency", "past_order_id", "entry_code")
     amounts = pa.schema([(name, pa.string()) for name in names]).append(pa.field("is_inherited", pa.bool_()))
+    amounts = amounts.append(pa.field("event_at", BRONZE["bronze/bronze_app_events"].field("event_at").type))
     revenue = [
         ("EUR", -11, "i-30"),
         ("EUR", -10, "i-30"),
@@ -266,7 +267,7 @@ def test_a_rate_dirties_the_amounts_of_its_currency_until_the_day_of_the_next_ra
         ("JPY", -9, "i-20"),
     ]
     world.lake.overwrite(
-        "silver/int_revenue_events",
+        "silver/int_money_events",
         table(
             amounts.append(pa.field("event_date", pa.date32())),
             [

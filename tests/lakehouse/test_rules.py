@@ -11,7 +11,7 @@ import yaml
 
 from lakehouse import rule_shapes
 from lakehouse.apps import AppRegistry
-from lakehouse.rule_shapes import Fault, Kind
+from lakehouse.rule_files import Fault, Kind, Shape
 from lakehouse.rules import RuleError, check_rules, require_rules, rule_files, seed_files
 from lakehouse.runs import code_version
 from lakehouse.settings import load_settings
@@ -175,6 +175,6 @@ def test_a_file_may_have_a_check_of_its_own(tmp_path: Path, monkeypatch: pytest.
         return [Fault("rule_risk_bands.csv", 2, f"{len(tables['rule_risk_bands'])} bands")]
 
     bands = rule_shapes.SHAPES["rule_risk_bands"]
-    own = rule_shapes.Shape(bands.name, bands.columns, bands.key, check=no_days)
+    own = Shape(bands.name, bands.columns, bands.key, check=no_days)
     monkeypatch.setitem(rule_shapes.SHAPES, bands.name, own)
     assert sentences() == ["rule_risk_bands.csv, row 2: 3 bands."]

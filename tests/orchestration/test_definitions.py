@@ -25,12 +25,15 @@ STABLE_MARTS = {
     "retention_curves",
     "activity_daily",
     "multi_touch_credit",
+    "revenue_daily",
     "predicted_ltv_by_campaign",
     "churn_risk",
     "fraud_signals",
     "fraud_daily",
     "fraud_dry_run",
     "fraud_site_tests",
+    "mart_finality",
+    "mart_restatements",
 }
 
 

@@ -198,6 +198,14 @@ _GOLD = (
         left join silver.int_revenue_events as r
             on i.app_id = r.app_id and i.install_id = r.install_id and r.event_date <= i.install_date + day_n::int
         group by 1, 2, 3, 4, 5, 6, 7""",
+    """create table gold.revenue_daily as
+        select i.app_id, i.install_date as date, i.platform, i.partner, i.campaign_id, 'USD' as reporting_currency,
+               count(*) as active_installs, 0 as paying_installs, 0 as purchases, 0 as renewals, 1 as refund_count,
+               0 as linked_refund_count, 0 as amounts_without_rate, 3.0::decimal(18, 6) as purchase_revenue,
+               1.0::decimal(18, 6) as subscription_revenue, -1.0::decimal(18, 6) as refunds,
+               -0.9::decimal(18, 6) as store_fees, 0.5::decimal(18, 6) as ad_revenue,
+               0.4::decimal(18, 6) as allocated_ad_revenue, 3.0::decimal(18, 6) as net_revenue
+        from gold.attributed_installs as i group by all""",
     """create table gold.ingestion_daily as
         select app_id, ingest_date, sum(received)::bigint as received, sum(accepted)::bigint as accepted,
                sum(rejected)::bigint as rejected,
@@ -270,6 +278,14 @@ _FINALITY = (
         select 'a' as app_id, date '2026-01-01' as date, 'app_events' as source, 10 as records, 1 as late_records,
                0.5 as lateness_p50_h, 1.0 as lateness_p95_h, 25.0 as lateness_max_h, 0.99::double as expected_share,
                0.1::decimal(18, 3) as expected_to_come, null::varchar as reason, 'settling' as status""",
+    """create table gold.mart_restatements as
+        select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'c1' as campaign_id,
+               'cost_usd' as measure, recording, recording + 1 as statement_number,
+               old_value is not null as is_restated,
+               old_value::decimal(18, 6) as old_value, new_value::decimal(18, 6) as new_value,
+               (new_value - old_value)::decimal(18, 6) as change_value, causes, 'because' as reason
+        from (values (0, null, 2, 'first_recorded'), (1, 2, 3, 'cost_restated'))
+            as t(recording, old_value, new_value, causes)""",
 )
 _ALERTS = (
     """create table gold.metric_alerts as
@@ -301,6 +317,13 @@ _COSTS = (
     """create table gold.unmatched_costs as
         select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'x' as campaign_id,
                'X' as campaign_name, 'no_touch_of_campaign' as unmatched_reason, 1 as cost_rows""",
+    """create table gold.campaign_history as
+        select 'a' as app_id, 'net' as partner, 'c' as campaign_id, date '2026-01-01' as valid_from,
+               null::date as valid_until, true as is_current, 'C' as campaign_name, 'c' as clean_name,
+               'network' as channel_code""",
+    """create table gold.campaigns as
+        select 'a' as app_id, 'net' as partner, 'c' as campaign_id, 'network' as channel_code, 1 as adsets, 1 as names,
+               date '2026-01-01' as first_date, date '2026-01-02' as last_date""",
     """create table gold.fx_daily as
         select date '2026-01-02' as date, currency, rate::decimal(13, 9) as usd_per_unit, date '2026-01-01' as rate_date
         from (values ('USD', 1), ('EUR', 1.1)) as t(currency, rate)""",

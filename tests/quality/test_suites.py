@@ -162,6 +162,12 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "mature_installs = 0, cumulative_revenue_usd = 1",
         "mature_installs = 0, cumulative_revenue_usd = 1",
     ),
+    "revenue_daily": (
+        "app_id = null, partner = null, reporting_currency = null, active_installs = -1, refunds = 1",
+        "amounts_without_rate = 1, linked_refund_count = 2",
+        "paying_installs = 99",
+        "net_revenue = 5",
+    ),
     "ingestion_daily": (
         "app_id = null, rejected = -1",
         "duplicates = 99, landed = 10",
@@ -231,9 +237,25 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "unmatched_reason = 'because'",
         "unmatched_reason = 'because'",
     ),
+    "campaign_history": (
+        "app_id = null, channel_code = null, valid_until = valid_from",
+        "channel_code = 'tv', campaign_name = 'X', clean_name = ''",
+        "channel_code = 'tv', is_current = true, valid_until = valid_from + 1",
+    ),
+    "campaigns": (
+        "app_id = null, channel_code = null, adsets = -1",
+        "channel_code = 'tv', campaign_id = '', last_date = first_date - 1",
+        "channel_code = 'tv', campaign_id = '', last_date = first_date - 1",
+    ),
     "fx_daily": (
         "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
         "currency = 'BTC', usd_per_unit = 0, rate_date = date '2026-01-03'",
+    ),
+    "mart_restatements": (
+        "app_id = null, partner = null, new_value = old_value, change_value = 9, causes = '', statement_number = 0, "
+        "is_restated = old_value is null",
+        "causes = 'unknown'",
+        "causes = 'unknown'",
     ),
     "bronze_fx_rates": (
         "currency = null, rate_date = null, version = 0",

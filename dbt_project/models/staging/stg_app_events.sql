@@ -13,7 +13,7 @@
 ] %}
 
 {% set cleaned = {
-    'environment': "coalesce(environment, 'production')"
+    'environment': environment_of()
 } %}
 
 {{ first_copies(source('bronze', 'bronze_app_events'), columns, cleaned) }}

@@ -8,4 +8,4 @@
     'is_gdpr_subject', 'has_ad_user_data_consent', 'has_ad_personalization_consent', 'tcf_string', 'request_id'
 ] %}
 
-{{ first_copies(source('bronze', 'bronze_consents'), columns, {'environment': "coalesce(environment, 'production')"}) }}
+{{ first_copies(source('bronze', 'bronze_consents'), columns, {'environment': environment_of()}) }}

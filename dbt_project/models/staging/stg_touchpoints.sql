@@ -12,7 +12,7 @@
 ] %}
 
 {% set cleaned = {
-    'environment': "coalesce(environment, 'production')",
+    'environment': environment_of(has_version=false, by_install=false),
     'partner': "lower(partner)"
 } %}
 

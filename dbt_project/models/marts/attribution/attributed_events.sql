@@ -32,11 +32,8 @@ events as (
         and {{ planned_dates('event.event_date') }}
 ),
 
-active as (
-    select distinct app_id, install_id from events
-),
-
--- An install told again after a tracking prompt is the one it tells.
+-- An install told again after a tracking prompt is the one it tells. Whose events are asked for is a filter, not a
+-- join: joined to what is told first, it would share no more than the app with it.
 installs as (
     select
         conversion.app_id,
@@ -47,7 +44,6 @@ installs as (
         told.counted_install_id,
         decision.reason_code
     from {{ ref('int_conversions') }} as conversion
-    inner join active on conversion.app_id = active.app_id and conversion.install_id = active.install_id
     inner join {{ ref('int_conversions') }} as told
         on conversion.app_id = told.app_id and conversion.told_install_id = told.install_id
     inner join {{ ref('attribution_decisions') }} as decision
@@ -58,7 +54,8 @@ installs as (
             -- So that the tables on the outside share more than the app, whichever is joined first.
             and told.install_id = decision.install_id
     where
-        conversion.conversion_type != 'reengagement'
+        (conversion.app_id, conversion.install_id) in (select app_id, install_id from events)
+        and conversion.conversion_type != 'reengagement'
         and told.conversion_type != 'reengagement'
         and decision.is_primary
 ),

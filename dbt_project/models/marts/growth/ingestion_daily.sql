@@ -35,10 +35,22 @@ landed as (
 
 -- A record counts on the day its first copy came in; every other copy is a duplicate of the day it came in.
 firsts as (
-    select app_id, ingest_date, sum(row_count) as firsts
+    select
+        app_id,
+        ingest_date,
+        sum(row_count) as firsts,
+        sum(internal) as internal,
+        sum(sandbox) as sandbox,
+        sum(claims) as claims
     from (
         {%- for model in ['stg_app_events', 'stg_touchpoints', 'stg_consents'] %}
-            select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
+            select
+                app_id,
+                cast(received_at as date) as ingest_date,
+                count(*) as row_count,
+                count(case when environment = 'internal' then 1 end) as internal,
+                count(case when environment = 'sandbox' then 1 end) as sandbox,
+                count(case when environment = 'claims' then 1 end) as claims
             from {{ ref(model) }}
             where
                 {{ planned_dates('cast(received_at as date)') }}
@@ -49,7 +61,9 @@ firsts as (
         {%- endfor %}
         -- Their staging models keep one row per business key, not per record, so records are counted in bronze.
         {%- for table in ['bronze_costs', 'bronze_skan_postbacks'] %}
-            select app_id, cast(received_at as date) as ingest_date, count(*) as row_count
+            select
+                app_id, cast(received_at as date) as ingest_date, count(*) as row_count, 0 as internal, 0 as sandbox,
+                0 as claims
             from (
                 select app_id, record_id, min(received_at) as received_at
                 from {{ source('bronze', table) }}
@@ -88,7 +102,10 @@ select
     cast(coalesce(receipts.rejected, 0) as bigint) as rejected,
     cast(coalesce(landed.landed, 0) as bigint) as landed,
     cast(coalesce(landed.landed, 0) - coalesce(firsts.firsts, 0) as bigint) as duplicates,
-    cast(coalesce(kept_rejects.rejects_kept, 0) as bigint) as rejects_kept
+    cast(coalesce(kept_rejects.rejects_kept, 0) as bigint) as rejects_kept,
+    cast(coalesce(firsts.internal, 0) as bigint) as internal_records,
+    cast(coalesce(firsts.sandbox, 0) as bigint) as sandbox_records,
+    cast(coalesce(firsts.claims, 0) as bigint) as claim_records
 from keys
 left join receipts on keys.app_id = coalesce(receipts.app_id, '') and keys.ingest_date = receipts.ingest_date
 left join landed on keys.app_id = landed.app_id and keys.ingest_date = landed.ingest_date
