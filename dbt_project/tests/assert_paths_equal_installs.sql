@@ -1,4 +1,5 @@
--- Paths that ended with an install are the primary installs of each date, organic ones with an empty path.
+-- Paths that ended with an install are the primary installs of each date that fraud rules let count, organic ones with an
+-- empty path.
 with
 
 paths as (
@@ -19,7 +20,7 @@ installs as (
         count(*) as installs,
         sum(case when is_organic then 0 else 1 end) as attributed
     from {{ ref('attributed_installs') }}
-    where is_primary
+    where is_primary and not is_blocked
     group by app_id, install_date
 )
 

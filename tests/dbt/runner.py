@@ -52,6 +52,8 @@ class Dbt:
         self._begin_with_what_was_parsed(target, project)
         environment = {"UNMOGROWP_HOME": str(home), "DBT_TARGET_PATH": str(target)}
         environment["DBT_LOG_PATH"] = str(self._folder / "logs")
+        # Writing the manifest takes as long as a small model, and only documents are made from it.
+        environment["DBT_WRITE_JSON"] = str("docs" in args)
         if plan is not None:
             environment["UNMOGROWP_PLAN"] = plan
         if snapshot is not None:

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from lakehouse.apps import App, save_apps
+from lakehouse.apps import App
 from lakehouse.contract import bronze_schemas
 from lakehouse.lake import Lake
 from tests.dbt.plans import Planner
@@ -29,32 +29,25 @@ CASES = sorted(folder for folder in Path(__file__).with_name("cases").iterdir() 
 LAYERS = ("silver", "gold")
 
 
-@pytest.fixture(scope="module")
-def built(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Every case in one lake, built once."""
-    home = Home(tmp_path_factory.mktemp("cases"))
-    save_apps(home.settings, [App(app_id=case.name, platform="android") for case in CASES])
-    home.land(
-        (f"bronze/{file.stem}", bronze_row(case.name, file.stem, values))
-        for case in CASES
-        for file in sorted(case.glob("bronze_*.csv"))
-        for values in read(file)
-    )
-    assert dbt(home.folder, "seed").success
-    add_rules(home.lake)
-    outcome = dbt(home.folder, "run", "--exclude", "tag:predictions")
-    assert outcome.success, outcome.failures or outcome.error
-    return home
+def apps() -> list[App]:
+    return [App(app_id=case.name, platform="android") for case in CASES]
+
+
+def records() -> Iterator[tuple[str, Row]]:
+    for case in CASES:
+        for file in sorted(case.glob("bronze_*.csv")):
+            for values in read(file):
+                yield f"bronze/{file.stem}", bronze_row(case.name, file.stem, values)
 
 
 @pytest.fixture(scope="module")
-def decided(built: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+def decided(worked_examples: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """The models as views."""
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     for layer in LAYERS:
-        for table in built.lake.tables(layer):
-            connection.register(table.partition("/")[2], built.lake.open(table).to_pyarrow_table())
+        for table in worked_examples.lake.tables(layer):
+            connection.register(table.partition("/")[2], worked_examples.lake.open(table).to_pyarrow_table())
     yield connection
     connection.close()
 
@@ -90,10 +83,10 @@ def test_an_old_rule_set_has_an_id_of_its_own(decided: duckdb.DuckDBPyConnection
     assert by_conversion["c2"] != by_conversion["default"]
 
 
-def test_no_model_joins_two_tables_on_the_app_alone(built: Home, dbt: Dbt) -> None:
+def test_no_model_joins_two_tables_on_the_app_alone(worked_examples: Home, dbt: Dbt) -> None:
     """Such a join pairs all installs of an app with each other; a large app would never end."""
-    planner = Planner(built)
-    models = [table.partition("/")[2] for layer in LAYERS for table in built.lake.tables(layer)]
+    planner = Planner(worked_examples)
+    models = [table.partition("/")[2] for layer in LAYERS for table in worked_examples.lake.tables(layer)]
     found = {model: planner.joins_on_the_app_alone(dbt.query_of(model)) for model in models}
     square = "select count(*) from silver.int_conversions as one inner join silver.int_installs as two using (app_id)"
     assert planner.joins_on_the_app_alone(square) == ["int_conversions with int_installs"]

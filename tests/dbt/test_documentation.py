@@ -87,16 +87,17 @@ def test_no_rule_reads_a_clock() -> None:
 
 @pytest.fixture(scope="module")
 def built(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Outcome]:
-    """An empty lake, built with every test and case."""
+    """An empty lake, built with every case of the yml files. Data tests are asked of the worked examples, which have
+    rows to be wrong about."""
     home = Home(tmp_path_factory.mktemp("empty") / "home")
-    return home, dbt(home.folder, "build")
+    return home, dbt(home.folder, "build", "--exclude-resource-type", "test")
 
 
 @pytest.mark.timeout(600)  # parses the project and runs every case; minutes on a machine that does much else
 def test_an_empty_lake_builds_passes_its_cases_and_has_the_described_columns(built: tuple[Home, Outcome]) -> None:
     home, outcome = built
     assert outcome.success, outcome.failures or outcome.error
-    assert sum(status == "pass" for status, _ in outcome.nodes.values()) > 60, "tests and unit tests ran"
+    assert sum(status == "pass" for status, _ in outcome.nodes.values()) > 50, "the cases ran"
     for layer, kind in (("silver", "models"), ("gold", "models"), ("rules", "seeds")):
         for table in home.lake.tables(layer):
             names = [column["name"] for column in described(kind)[table.partition("/")[2]]["columns"]]

@@ -195,4 +195,5 @@ def as_text(data: pa.Table) -> list[str]:
     rows = data.select(sorted(data.column_names))  # noqa: F841 - read by DuckDB
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        return [text for (text,) in connection.execute("select r::varchar as row from rows as r order by row").fetchall()]
+        texts = connection.execute("select r::varchar as row from rows as r order by row").fetchall()
+    return [text for (text,) in texts]

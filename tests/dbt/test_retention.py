@@ -9,8 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lakehouse.apps import App, save_apps
-from tests.dbt.runner import Dbt
+from lakehouse.apps import App
 from tests.dbt.world import Home, Row, record
 
 # The same users in apps that report in different zones; America/New_York puts its clocks forward on 2026-03-08.
@@ -34,22 +33,26 @@ USERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+RULES: dict[str, list[Row]] = {
+    "rule_activity": [{"app_id": "utc", "churn_days": 3}, {"app_id": "kolkata", "week_starts_on": 7}]
+}
+
+
 @pytest.fixture(scope="module")
-def marts(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    home = Home(tmp_path_factory.mktemp("retention"))
-    save_apps(home.settings, [App(app_id=app, platform="android", time_zone=zone) for app, zone in ZONES.items()])
-    home.land(row for app in ZONES for row in lives(app))
-    assert dbt(home.folder, "seed").success
-    home.add_rules({"rule_activity": [{"app_id": "utc", "churn_days": 3}, {"app_id": "kolkata", "week_starts_on": 7}]})
-    outcome = dbt(home.folder, "run", "--select", "+retention_curves", "+activity_daily", "+cohort_retention")
-    assert outcome.success, outcome.failures or outcome.error
-    outcome = dbt(home.folder, "test", "--select", "assert_retention_curves_agree_with_each_other")
-    assert outcome.success, outcome.failures or outcome.error
+def marts(worked_examples: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect()
     for table in ("retention_curves", "activity_daily", "cohort_retention"):
-        connection.register(table, home.lake.open(f"gold/{table}").to_pyarrow_table())
+        connection.register(table, worked_examples.lake.open(f"gold/{table}").to_pyarrow_table())
     yield connection
     connection.close()
+
+
+def apps() -> list[App]:
+    return [App(app_id=app, platform="android", time_zone=zone) for app, zone in ZONES.items()]
+
+
+def records() -> list[tuple[str, Row]]:
+    return [row for app in ZONES for row in lives(app)]
 
 
 def lives(app: str) -> list[tuple[str, Row]]:

@@ -1,4 +1,7 @@
-"""Revenue as reports show it: the identities between marts, and a reporting currency that may change at will."""
+"""Revenue as reports show it: a reporting currency that may change at will, and news that reaches far back.
+
+Both take a full run per step. What each kind of revenue is worth is in `cases/`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ REVENUE = ("silver/int_money_events", "gold/revenue_daily", "gold/cohort_revenue
 ONLY = ("--exclude-resource-type", "unit_test")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_reporting_currency_goes_there_and_back_without_loss(dbt: Dbt, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
@@ -38,6 +42,7 @@ def test_the_reporting_currency_goes_there_and_back_without_loss(dbt: Dbt, tmp_p
         assert any(row[name] for row in sums), f"the world has no {name}"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_news_of_old_orders_and_shared_days_restates_what_looks_back_at_them(dbt: Dbt, tmp_path: Path) -> None:
     """Late records, one at a time, change days and cohorts that they do not name."""
