@@ -18,6 +18,8 @@ from lakehouse.runs import code_version, record_run
 from tests.dbt.runner import Dbt
 from tests.dbt.world import OTHER_RULES, START, Home, Row, delivered, exchange_rates, fraud, simulate, trickled
 
+TEXTS = duckdb.connect()  # turns rows into text; to open one takes longer than most tables
+
 
 @pytest.mark.timeout(600)
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
@@ -38,6 +40,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
     assert modes == ["full", "incremental", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
     run(dbt, at_once, "run", OTHER_RULES)
+    abroad = session_abroad(at_once)
     for model in (
         "int_watermarks",
         "int_activity_days",
@@ -48,7 +51,9 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
         "ios_daily",
         "cost_restatements",
     ):
-        assert rows_elsewhere(dbt, at_once, model) == rows_of(at_once.lake, table_of(model)), model
+        found = abroad.sql(dbt.query_of(model)).to_arrow_table().cast(at_once.lake.schema(table_of(model)))
+        assert as_text(found) == rows_of(at_once.lake, table_of(model)), model
+    abroad.close()
     compared = [*at_once.lake.tables("silver"), *at_once.lake.tables("gold")]
     assert len(compared) > 25
     assert kinds_of(at_once.lake) == {"install", "reinstall", "att_second_install", "reengagement"}
@@ -159,15 +164,12 @@ def run(
     return plan
 
 
-def rows_elsewhere(dbt: Dbt, home: Home, model: str) -> list[str]:
-    """What the query of a model gives in a session whose clock is on the other side of the date line."""
-    query = dbt.query_of(model)
+def session_abroad(home: Home) -> duckdb.DuckDBPyConnection:
+    """What models read, in a session whose clock is on the other side of the date line."""
     connection = connect(home.settings, lake=home.lake, layers=("silver", "gold", "rules"))
     create_apps_table(connection, home.settings)
     connection.execute("set TimeZone = 'Pacific/Kiritimati'")
-    found = connection.sql(query).to_arrow_table()
-    connection.close()
-    return as_text(found.cast(home.lake.schema(table_of(model))))
+    return connection
 
 
 def table_of(model: str) -> str:
@@ -192,8 +194,6 @@ def rows_of(lake: Lake, table: str) -> list[str]:
 
 
 def as_text(data: pa.Table) -> list[str]:
-    rows = data.select(sorted(data.column_names))  # noqa: F841 - read by DuckDB
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'")
-        texts = connection.execute("select r::varchar as row from rows as r order by row").fetchall()
-    return [text for (text,) in texts]
+    TEXTS.execute("set timezone = 'UTC'")
+    TEXTS.register("rows", data.select(sorted(data.column_names)))
+    return [text for (text,) in TEXTS.execute("select r::varchar as row from rows as r order by row").fetchall()]
