@@ -12,7 +12,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-SECTIONS: Final = ("fraud", "ingest", "ingest_soak", "pipeline", "queries")
+SECTIONS: Final = ("attribution", "fraud", "ingest", "ingest_soak", "marts", "pipeline", "queries")
 OUT: Final = Path(__file__).resolve().parent / "out"
 
 

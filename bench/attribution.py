@@ -104,8 +104,8 @@ def _plain(name: str, value: float, unit: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The section at another size.")
-    parser.add_argument("--touches", type=int, default=Size.touches)
-    parser.add_argument("--installs", type=int, default=Size.installs)
+    parser.add_argument("--touches", type=int, default=Size().touches)
+    parser.add_argument("--installs", type=int, default=Size().installs)
     parser.add_argument("--events-a-day", type=int, default=EVENTS_A_DAY)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()

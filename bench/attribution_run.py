@@ -1,4 +1,4 @@
-"""One cold process of the section `attribution`: a dbt command, a plan, or the limit beside them.
+"""One cold process of the sections `attribution` and `marts`: a dbt command, a plan, or a limit beside them.
 
 Prints a line of JSON: `seconds` from the first query to the last commit (without the start of Python or dbt, which does
 not depend on the data), `models` by name, `peak_mib` of the process and `read_bytes` of Parquet by table if asked for.
@@ -29,7 +29,7 @@ from lakehouse.settings import load_settings
 COUNT_READS: Final = "BENCH_COUNT_READS"
 
 
-def run_dbt(arguments: list[str]) -> dict[str, Any]:
+def run_dbt(*arguments: str) -> dict[str, Any]:
     """A dbt command in this process."""
     from dbt.cli.main import dbtRunner
 
@@ -106,6 +106,38 @@ def run_limit(design: str) -> dict[str, Any]:
     }
 
 
+def run_first_copies() -> dict[str, Any]:
+    """One row per record of every bronze table that has ids, written by event date by the writer of the models."""
+    from lakehouse.dbt_plugin import CheckedStream
+
+    settings = load_settings()
+    lake = Lake(settings.lake)
+    connection = connect(settings, lake=lake, layers=("bronze",))
+    connection.execute("set global parquet_metadata_cache = true")
+    started, cpu, received, written = time.monotonic(), time.process_time(), 0, 0
+    for table in lake.tables("bronze"):
+        if not {"record_id", "event_date"} <= set(lake.schema(table).names):
+            continue
+        name = table.replace("/", ".")
+        # Only ids that occur more than once are sorted: several times faster than a window over all rows.
+        firsts = f"""
+            with repeated as (select hash(app_id, record_id) as id from {name} group by id having count(*) > 1)
+            select * from {name} where hash(app_id, record_id) not in (select id from repeated)
+            union all
+            select * from {name} where hash(app_id, record_id) in (select id from repeated)
+            qualify row_number() over (partition by app_id, record_id order by event_at, payload_hash) = 1"""
+        checked = CheckedStream(connection.sql(firsts).to_arrow_reader(100_000), table, [])
+        lake.overwrite(f"silver/limit_{name.partition('.')[2]}", checked.reader, partition_by=["event_date"])
+        written += checked.rows
+        received += lake.row_count(table)
+    return {
+        "seconds": time.monotonic() - started,
+        "cpu_seconds": time.process_time() - cpu,
+        "rows": received,
+        "kept": written,
+    }
+
+
 def run_plan() -> dict[str, Any]:
     """What the platform does before dbt: the dates to build, from the bronze that arrived."""
     settings = load_settings()
@@ -118,7 +150,7 @@ def run_plan() -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     Path(load_settings().tmp_dir).mkdir(parents=True, exist_ok=True)
     command, *rest = arguments
-    measured = run_dbt(rest) if command == "dbt" else run_plan() if command == "plan" else run_limit(*rest)
+    measured = {"dbt": run_dbt, "plan": run_plan, "limit": run_limit, "first_copies": run_first_copies}[command](*rest)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(measured | {"peak_mib": peak}))
 

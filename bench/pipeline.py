@@ -27,12 +27,12 @@ _COMMAND: Final = str(Path(sys.executable).with_name("unmogrowp"))
 def run() -> list[dict[str, Any]]:
     """Rows for a world of thirty days built whole, then for one more day built on top."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = _home(Path(folder))
+        settings = make_home(Path(folder))
         world = World(WorldConfig(events=30 * EVENTS_A_DAY, days=31, sized_for_days=30))
-        _land(settings, world, range(30))
+        land_world(settings, world, range(30))
         thirty = _timed(settings, "run")
         thirty_limit = _scan(settings)
-        _land(settings, world, [30])
+        land_world(settings, world, [30])
         one = _timed(settings, "run")
         again = _timed(settings, "run")
         return [
@@ -42,14 +42,16 @@ def run() -> list[dict[str, Any]]:
         ]
 
 
-def _home(folder: Path) -> Settings:
+def make_home(folder: Path) -> Settings:
+    """An empty home in a folder."""
     make_demo_secrets(folder)
     settings = load_settings(dict(os.environ) | {"UNMOGROWP_HOME": str(folder)})
     prepare_home(settings)
     return settings
 
 
-def _land(settings: Settings, world: World, days: Any) -> None:
+def land_world(settings: Settings, world: World, days: Any) -> None:
+    """Import days of a world as its senders would have sent them."""
     apps = tuple(App(**app) for app in world_apps(world))
     save_apps(settings, apps)
     folder = settings.tmp_dir / "world"

@@ -77,8 +77,10 @@ PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
             pa.field("platform", pa.string(), metadata={"comment": "Empty by campaign and by partner"}),
             pa.field("partner", pa.string(), metadata={"comment": "Empty by platform"}),
             pa.field("campaign_id", pa.string(), metadata={"comment": "Empty by partner and by platform"}),
-            pa.field("metric", pa.string(), metadata={"comment": "installs, cost, revenue_d0 or cvr"}),
-            pa.field("observed", pa.float64(), metadata={"comment": "Count, USD, or installs of the CVR"}),
+            pa.field("metric", pa.string(), metadata={"comment": "installs, cost, revenue_d0, cvr or ecpi"}),
+            pa.field(
+                "observed", pa.float64(), metadata={"comment": "Count; USD; installs of the CVR; USD of three days"}
+            ),
             pa.field("expected", pa.float64(), metadata={"comment": "The same as the weeks before let expect"}),
             pa.field("clicks", pa.int64(), metadata={"comment": "Denominator of the CVR; else empty"}),
             pa.field("score", pa.float64(), metadata={"comment": "Spreads away from what is expected; below 0 less"}),

@@ -54,7 +54,7 @@ _ALERTS: Final = mart(
         "is_not_far": ("abs(score) < 5", "only what is far from usual is an alert", "critical"),
     },
     is_one_of("level", ("campaign", "partner", "platform"), "what is summed"),
-    is_one_of("metric", ("installs", "cost", "revenue_d0", "cvr"), "what is watched"),
+    is_one_of("metric", ("installs", "cost", "revenue_d0", "cvr", "ecpi"), "what is watched"),
     is_filled("metric", "an alert is about something"),
     columns=plain("level", "metric"),
     missing_severity="warning",

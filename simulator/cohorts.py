@@ -59,7 +59,8 @@ def draw_cohort(market: Market, day: int, installs: float, start_ms: int) -> Coh
     """The installs of a world day (0 = first day, at `start_ms`); `installs` is the mean number of the app's installs a
     day before season and budgets."""
     rng = generator("cohort", market.salt, day)
-    pace = market.pace(day)
+    brought = market.brought(day)
+    pace = market.pace(day) * brought
     speed = np.array([pace[s.thief if s.thief >= 0 else s.campaign] for s in market.streams])
     counts = rng.poisson(installs * market.stream_share * speed)
     kind = np.repeat(np.arange(len(counts)), counts)
@@ -69,7 +70,7 @@ def draw_cohort(market: Market, day: int, installs: float, start_ms: int) -> Coh
     thief = np.array([s.thief for s in market.streams], dtype=np.int64)[kind]
     campaign = np.array([s.campaign for s in market.streams], dtype=np.int64)[kind]
     victims = campaign == -2  # of any campaign that has no fraud of its own
-    honest = np.where(np.isin(np.arange(len(market.share)), thief[victims]), 0.0, market.share)
+    honest = np.where(np.isin(np.arange(len(market.share)), thief[victims]), 0.0, market.share * brought[:-1])
     campaign = np.where(victims, pick(rng, honest, n) if n else campaign, campaign)
 
     nature = np.where(fraud == Fraud.SDK_SPOOFING, SPOOFED, np.where(fraud == Fraud.DEVICE_FARM, FARMED, GENUINE))

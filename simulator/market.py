@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Final
+from math import prod
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from simulator.keys import salt_of
 from simulator.text import F64, I64, mix
+
+if TYPE_CHECKING:
+    from simulator.incidents import Incident
 
 
 class Source(IntEnum):
@@ -171,8 +175,9 @@ class Stream:
 class Market:
     """The market of one app. Campaign indices are places in `campaigns`."""
 
-    def __init__(self, index: int, seed: int) -> None:
+    def __init__(self, index: int, seed: int, incidents: tuple[Incident, ...] = ()) -> None:
         self.index = index
+        self.incidents = incidents
         self.app = APPS[index]
         self.campaigns = CAMPAIGNS[self.app.app_id]
         self.is_ios = self.app.platform == "ios"
@@ -265,6 +270,15 @@ class Market:
         out = (0.75 + 0.5 * week) * (0.85 + 0.3 * daily) * self.weekday(day)
         out[-1] = (0.95 + 0.1 * daily[-1]) * self.weekday(day)
         return np.asarray(out, dtype=np.float64)
+
+    def brought(self, day: int) -> F64:
+        """Part of its usual installs that each campaign, and last organic, brings on a day: 1 without incidents."""
+        factors = [prod(i.installs(c.campaign_id, day) for i in self.incidents) for c in self.campaigns]
+        return np.array([*factors, 1.0])
+
+    def dearness(self, day: int) -> F64:
+        """What each campaign costs on a day by its usual cost: 1 without incidents."""
+        return np.array([float(prod(i.cost(c.campaign_id, day) for i in self.incidents)) for c in self.campaigns])
 
     @staticmethod
     def weekday(day: int) -> float:

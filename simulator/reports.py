@@ -59,7 +59,8 @@ def true_spend(market: Market, day: int, installs: float) -> tuple[F64, F64]:
     rng = generator("spend", market.salt, day)
     billed = installs * market.credited_share * market.pace(day)[:-1]
     prices = np.array([c.cpi for c in market.campaigns])
-    return billed * prices * np.exp(0.08 * rng.normal(size=len(prices))), billed
+    spend = billed * prices * market.dearness(day) * np.exp(0.08 * rng.normal(size=len(prices)))
+    return spend, billed * market.brought(day)[:-1]
 
 
 def draw_costs(market: Market, day: int, installs: float) -> CostRows:

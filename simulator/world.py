@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Self
 
 from simulator.blocks import Facts
 from simulator.days import AppState, DayBatch
+from simulator.incidents import Incident
 from simulator.market import APPS, Market
 from simulator.plan import Plan, plan_for
 from simulator.truth import Ledger, Truth
@@ -27,7 +28,8 @@ class WorldConfig:
     """What a world is made from.
 
     `events` is about the number of records within the first `sized_for_days` days (default: `days`); `days` is how many
-    there are. Raising `days` alone adds days and changes nothing before them.
+    there are. Raising `days` alone adds days and changes nothing before them. `incidents` change installs and costs
+    from their day on, and with installs the touches that lead to them.
     """
 
     seed: int = DEFAULT_SEED
@@ -35,6 +37,7 @@ class WorldConfig:
     days: int = 60
     start: date = DEFAULT_START
     sized_for_days: int = 0
+    incidents: tuple[Incident, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sized_for_days == 0:
@@ -51,7 +54,9 @@ class WorldConfig:
     @property
     def world_id(self) -> str:
         """Name of the world, the same however many days of it are taken."""
-        parts = f"{GENERATION}/{self.seed}/{self.events}/{self.sized_for_days}/{self.start}"
+        parts = "/".join(
+            map(str, (GENERATION, self.seed, self.events, self.sized_for_days, self.start, *self.incidents))
+        )
         return f"world-{self.seed}-{self.events}-{hashlib.sha256(parts.encode()).hexdigest()[:8]}"
 
 
@@ -75,7 +80,7 @@ class World:
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
         self.plan: Plan = plan_for(config.events, config.sized_for_days)
-        self.markets = tuple(Market(i, config.seed) for i in range(len(APPS)))
+        self.markets = tuple(Market(i, config.seed, config.incidents) for i in range(len(APPS)))
         self._start_ms = int(datetime.combine(config.start, datetime.min.time(), UTC).timestamp() * 1000)
         self._ledger = Ledger()
         self._counts: dict[int, Counts] = {}

@@ -67,6 +67,23 @@ def judge_ratio(parts: Array, wholes: Array) -> Judgement:
     return _judge(logs, centre, sigma, floor, expected, likely >= MIN_EXPECTED)
 
 
+def judge_price(costs: Array, installs: Array) -> Judgement:
+    """Cost per install of the three days that end with each day, as budgets move both parts alike and three days have
+    enough installs where one has not. `expected` is per install."""
+    paid, bought = of_three_days(costs), of_three_days(installs)
+    logs = np.log(paid + 0.5) - np.log(bought + 0.5)
+    centre, sigma = _trailing(logs)
+    expected = np.exp(centre)
+    floor = np.sqrt(MONEY_FLOOR**2 / 3 + 1 / np.maximum(bought, 1))
+    return _judge(logs, centre, sigma, floor, expected, (expected * bought >= MIN_EXPECTED) & (bought >= MIN_EXPECTED))
+
+
+def of_three_days(amounts: Array) -> Array:
+    """Sums over each day and the two before it, where there are any."""
+    sums = np.cumsum(np.pad(amounts, ((0, 0), (3, 0))), axis=1)
+    return np.asarray(sums[:, 3:] - sums[:, :-3])
+
+
 def _trailing(logs: Array) -> tuple[Array, Array]:
     """Expected log and spread of each day, from the days before it alone."""
     centre, sigma = np.full_like(logs, np.nan), np.full_like(logs, np.nan)

@@ -21,6 +21,7 @@ TABLE: Final = "ml/predictions_metric_alerts"
 INPUTS: Final = ("gold/campaign_daily", "silver/int_watermarks")
 _KEY: Final = ("level", "platform", "partner", "campaign_id")
 _NAMED: Final = 5
+_SILENT_DAYS: Final = 14  # a partner without costs for so long is not waited for
 # The day of the watermark is not over; what is blocked is no business.
 _DAYS: Final = """
     select c.app_id, case when grouping(c.platform) = 0 then 'platform'
@@ -79,7 +80,7 @@ def _alerts_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of one app; a day without a row is a day of zeros."""
     import numpy as np
 
-    from models_ml.anomalies.robust import judge_counts, judge_money, judge_ratio
+    from models_ml.anomalies.robust import judge_counts, judge_money, judge_price, judge_ratio, of_three_days
 
     first, last = min(row["date"] for row in rows), rows[0]["watermark_date"] - timedelta(days=1)
     series = {key: n for n, key in enumerate(dict.fromkeys(tuple(row[k] for k in _KEY) for row in rows))}
@@ -90,24 +91,44 @@ def _alerts_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name, values in amounts.items():
             values[place] = row[name]
     installs, clicks, cost, revenue = amounts.values()
+    one, told = np.ones(shape), _cost_is_told(list(series), cost)
     found = []
-    for metric, observed, judged in (
-        ("installs", installs, judge_counts(installs)),
-        ("cost", cost, judge_money(cost)),
-        ("revenue_d0", revenue, judge_money(revenue)),
-        ("cvr", installs, judge_ratio(installs, clicks)),
+    for metric, observed, judged, whole in (
+        ("installs", installs, judge_counts(installs), one),
+        ("cost", cost, judge_money(cost), one),
+        ("revenue_d0", revenue, judge_money(revenue), one),
+        ("cvr", installs, judge_ratio(installs, clicks), clicks),
+        ("ecpi", of_three_days(cost), judge_price(cost, installs), of_three_days(installs)),
     ):
+        is_alert = judged.is_alert & told if metric in ("cost", "ecpi") else judged.is_alert
         keys = list(series)
-        for number, day in zip(*np.nonzero(judged.is_alert), strict=True):
-            place, is_cvr = (number, day), metric == "cvr"
+        for number, day in zip(*np.nonzero(is_alert), strict=True):
+            place = number, day
             found.append(
                 {"app_id": rows[0]["app_id"], **dict(zip(_KEY, keys[number], strict=True))}
                 | {"date": first + timedelta(days=int(day)), "metric": metric, "observed": float(observed[place])}
-                | {"expected": float(judged.expected[place] * (clicks[place] if is_cvr else 1))}
-                | {"clicks": int(clicks[place]) if is_cvr else None, "score": float(judged.score[place])}
+                | {"expected": float(judged.expected[place] * whole[place])}
+                | {"clicks": int(clicks[place]) if metric == "cvr" else None, "score": float(judged.score[place])}
                 | {"is_new": int(day) == shape[1] - 1}
             )
     return found
+
+
+def _cost_is_told(series: list[tuple[str, ...]], cost: Any) -> Any:
+    """Mask [series, days]: partners tell the cost of a day later, and until then it is missing, not low.
+
+    A platform waits for every partner that told a cost within the last weeks.
+    """
+    import numpy as np
+
+    last_day = cost.shape[1] - 1
+    level, partner = _KEY.index("level"), _KEY.index("partner")
+    ends = np.where(cost.any(axis=1), last_day - np.argmax(cost[:, ::-1] > 0, axis=1), -1)
+    by_partner = {key[partner]: int(end) for key, end in zip(series, ends, strict=True) if key[level] == "partner"}
+    waited_for = [end for end in by_partner.values() if end >= last_day - _SILENT_DAYS]
+    platform = min(waited_for, default=last_day)
+    until = [platform if key[level] == "platform" else by_partner[key[partner]] for key in series]
+    return np.arange(last_day + 1)[None, :] <= np.array(until)[:, None]
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -18,6 +18,13 @@ from orchestration.progress import Steps
 @click.option("--days", type=int, help="Days of the world; by default what suits its size.")
 @click.option("--seed", default=7, show_default=True, help="Another seed is another world.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC); by default 2026-01-01.")
+@click.option(
+    "--incident",
+    "incidents",
+    multiple=True,
+    metavar="KIND:CAMPAIGN:DAY[:DAYS]",
+    help="Plant what alerts should find: from a day on (0 = first) a campaign is stopped, dearer or has installs lost.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write files into this folder.")
 @click.option("--format", "file_format", type=click.Choice(["ndjson", "parquet"]), default="ndjson", show_default=True)
 @click.option("--to", "address", help="Send to the endpoint at this address, for example http://127.0.0.1:8080.")
@@ -30,6 +37,7 @@ def command(
     days: int | None,
     seed: int,
     start: datetime | None,
+    incidents: tuple[str, ...],
     out: Path | None,
     file_format: str,
     address: str | None,
@@ -40,6 +48,7 @@ def command(
     from dataclasses import replace
 
     from simulator.delivery import deliver, write_files
+    from simulator.incidents import Incident
     from simulator.world import World, config_for, world_apps
 
     if (out is None) == (address is None):
@@ -50,6 +59,10 @@ def command(
         config = replace(config, days=days, sized_for_days=days)
     if start is not None:
         config = replace(config, start=start.date())
+    try:
+        config = replace(config, incidents=tuple(Incident.parse(text) for text in incidents))
+    except ValueError as error:
+        raise click.UsageError(f"--incident: {error}.") from None
     world = World(config)
     with Steps().step(f"Simulate {events:,} events in {config.days} days") as step:
         if out is not None:

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from lakehouse.lake import Lake
 from lakehouse.settings import load_settings
-from models_ml.anomalies.robust import MIN_DAYS, Array, judge_counts, judge_money, judge_ratio
-from models_ml.anomalies.watch import TABLE, watch_metrics
+from models_ml.anomalies.robust import MIN_DAYS, Array, judge_counts, judge_money, judge_price, judge_ratio
+from models_ml.anomalies.watch import TABLE, find_alerts, watch_metrics
+from simulator.cohorts import draw_cohort
+from simulator.incidents import Incident, Kind
+from simulator.market import Market
+from simulator.plan import plan_for
+from simulator.reports import true_spend
 
 DAYS, CAMPAIGNS, INCIDENT = 70, 40, 60
 
@@ -34,6 +41,7 @@ def test_a_quiet_world_raises_hardly_an_alarm() -> None:
     for seed in range(5):
         clicks, installs, cost = world(seed)
         alarms = judge_counts(installs).is_alert | judge_money(cost).is_alert | judge_ratio(installs, clicks).is_alert
+        alarms |= judge_price(cost, installs).is_alert
         assert not alarms[:, :MIN_DAYS].any(), "days without history are not judged"
         alarmed += int(alarms.sum())
         judged += CAMPAIGNS * (DAYS - MIN_DAYS)
@@ -61,6 +69,61 @@ def test_planted_incidents_are_found_within_a_day() -> None:
             planted[name] += len(hit)
     for name in ("stop", "double", "halved", "cvr"):
         assert found[name] / planted[name] >= 0.95, name
+
+
+def market_days(index: int, seed: int, incidents: tuple[Incident, ...] = ()) -> tuple[Array, Array]:
+    """Installs and cost of every campaign of a simulated app, of a world of ten million events in 90 days."""
+    market, installs_a_day = Market(index, seed, incidents), plan_for(10_000_000, 90).app_installs(index)
+    installs, cost = (np.zeros((len(market.campaigns), 90)) for _ in range(2))
+    for day in range(90):
+        cohort = draw_cohort(market, day, installs_a_day, 0)
+        claimed = np.where(cohort.thief >= 0, cohort.thief, cohort.campaign)
+        installs[:, day] = np.bincount(claimed + 1, minlength=len(market.campaigns) + 1)[1:]
+        cost[:, day] = true_spend(market, day, installs_a_day)[0]
+    return installs, cost
+
+
+def alarms_of(installs: Array, cost: Array) -> NDArray[np.bool_]:
+    return judge_counts(installs).is_alert | judge_money(cost).is_alert | judge_price(cost, installs).is_alert
+
+
+@pytest.mark.parametrize("index", range(2), ids=["ios", "android"])
+def test_incidents_of_the_simulated_market_are_found_and_its_quiet_weeks_are_quiet(index: int) -> None:
+    """Budgets of its campaigns move by a quarter from week to week, which hides a doubled cost, but not a price."""
+    quiet = judged = found = planted = 0
+    for seed in (7, 8, 9):
+        alarms = alarms_of(*market_days(index, seed))
+        quiet += int(alarms.sum())
+        judged += alarms[:, MIN_DAYS:].size
+        for kind in Kind:
+            campaigns = [c.campaign_id for c in Market(index, seed).campaigns]
+            incidents = tuple(Incident(kind, campaign, INCIDENT) for campaign in campaigns)
+            hits = alarms_of(*market_days(index, seed, incidents))[:, INCIDENT : INCIDENT + 3].any(axis=1)
+            found += int(hits.sum())
+            planted += len(hits)
+    assert planted == 72
+    assert found / planted >= 0.95
+    assert quiet / judged < 0.01
+
+
+def test_a_cost_that_is_not_told_yet_is_missing_and_not_low() -> None:
+    con = duckdb.connect()
+    con.execute("create schema gold; create schema silver")
+    con.execute("create table silver.int_watermarks as select 'a' as app_id, date '2026-03-02' as watermark_date")
+    con.execute(
+        """
+        create table gold.campaign_daily as
+        select 'a' as app_id, date '2026-01-01' + n::integer as date, 'ios' as platform, partner, 'c' as campaign_id,
+            200 + n % 7 as installs, 2000 as clicks, 0 as revenue_d0_usd,
+            -- `late` tells its costs after two days; `stopped` told a tenth yesterday.
+            case when partner = 'late' and n > 57 then 0 when partner = 'stopped' and n = 59 then 10 else 100 end
+                as cost_usd
+        from range(60) days(n), (values ('late'), ('stopped')) partners(partner)
+        """
+    )
+    found = {(row["partner"], row["level"], row["metric"]) for row in find_alerts(con)}
+    assert {("stopped", "campaign", "cost"), ("stopped", "partner", "cost")} <= found
+    assert not any(partner == "late" or level == "platform" for partner, level, _ in found)
 
 
 def test_complete_days_are_judged_and_the_worst_are_named(tmp_path: Path) -> None:
