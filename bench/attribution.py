@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -36,35 +37,46 @@ _LITTLE_MEMORY: Final = "2GB"
 def run(size: Size | None = None, events_a_day: int = EVENTS_A_DAY, rounds: int = 3) -> list[dict[str, Any]]:
     """Rows of the section."""
     with tempfile.TemporaryDirectory(prefix="unmogrowp-bench-") as folder:
-        increments = daily_increment(Path(folder), events_a_day, rounds)
+        increments = _said(*daily_increment(Path(folder), events_a_day, rounds))
     with tempfile.TemporaryDirectory(prefix="unmogrowp-bench-") as folder:
         decisions = candidate_decision(Path(folder), size or Size(), rounds)
     return decisions + increments
 
 
 def candidate_decision(folder: Path, size: Size, rounds: int) -> list[dict[str, Any]]:
-    """Ours and the limit in turns, within little memory too; then again with a crowd in one address range."""
+    """Ours and the limit in turns; with little memory, in which the limit dies; with a crowd in one address range."""
     settings = decision_home(folder, size)
-    rows = _compared(settings, "candidate_decision", rounds)
-    little, limit = decide(settings, _LITTLE_MEMORY), cold(settings, ["limit", "one_pass"], _LITTLE_MEMORY)
-    rows.append(_row(f"candidate_decision_{_LITTLE_MEMORY}", [little], [limit]))
-    rows.append(_plain(f"candidate_decision_{_LITTLE_MEMORY}_peak", little["peak_mib"], "MiB"))
+    rows, limits = _compared(settings, "candidate_decision", rounds)
+    little = decide(settings, _LITTLE_MEMORY)
+    rows += _said(
+        _row(f"candidate_decision_{_LITTLE_MEMORY}", [little], limits),
+        _plain(f"candidate_decision_{_LITTLE_MEMORY}_peak", little["peak_mib"], "MiB"),
+    )
     write_crowd(Lake(settings.lake), size, CROWD)
     dbt(settings, "run", "--select", *_READ_BY_THEM)
-    return rows + _compared(settings, "candidate_decision_crowd", rounds)
+    return rows + _compared(settings, "candidate_decision_crowd", rounds)[0]
 
 
-def _compared(settings: Settings, name: str, rounds: int) -> list[dict[str, Any]]:
+def _compared(settings: Settings, name: str, rounds: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows, and what the limit measured."""
     ours, limits = [], []
     for _ in range(rounds):
         ours.append(decide(settings))
         limits.append(cold(settings, ["limit", "one_pass"]))
-    return [
+    rows = _said(
         _row(name, ours, limits),
         *(_plain(f"{name}_{model}", _median(ours, model), "s") for model in DECIDED),
         _plain(f"{name}_peak", max(o["peak_mib"] for o in ours), "MiB"),
         _plain(f"{name}_limit_peak", max(o["peak_mib"] for o in limits), "MiB"),
-    ]
+    )
+    return rows, limits
+
+
+def _said(*rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows, also told at once: the section takes long, and may be broken off."""
+    for row in rows:
+        print(json.dumps(row), file=sys.stderr, flush=True)
+    return list(rows)
 
 
 def decision_home(folder: Path, size: Size) -> Settings:

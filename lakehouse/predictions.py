@@ -84,7 +84,8 @@ PREDICTION_SCHEMAS: Final[dict[str, pa.Schema]] = {
             pa.field("expected", pa.float64(), metadata={"comment": "The same as the weeks before let expect"}),
             pa.field("clicks", pa.int64(), metadata={"comment": "Denominator of the CVR; else empty"}),
             pa.field("score", pa.float64(), metadata={"comment": "Spreads away from what is expected; below 0 less"}),
-            pa.field("is_new", pa.bool_(), metadata={"comment": "Of the latest complete day of the app"}),
+            pa.field("since", pa.date32(), metadata={"comment": "First of the days in a row that are alerts"}),
+            pa.field("is_new", pa.bool_(), metadata={"comment": "Of the latest day that is known, and its first"}),
         ]
     ),
     "ml/predictions_fraud_sites": pa.schema(

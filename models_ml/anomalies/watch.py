@@ -22,6 +22,7 @@ INPUTS: Final = ("gold/campaign_daily", "silver/int_watermarks")
 _KEY: Final = ("level", "platform", "partner", "campaign_id")
 _NAMED: Final = 5
 _SILENT_DAYS: Final = 14  # a partner without costs for so long is not waited for
+_LATE_DAYS: Final = 3  # a cost that is told so many days later still makes a new alert
 # The day of the watermark is not over; what is blocked is no business.
 _DAYS: Final = """
     select c.app_id, case when grouping(c.platform) = 0 then 'platform'
@@ -91,31 +92,33 @@ def _alerts_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name, values in amounts.items():
             values[place] = row[name]
     installs, clicks, cost, revenue = amounts.values()
-    one, told = np.ones(shape), _cost_is_told(list(series), cost)
+    one, last_day, keys = np.ones(shape), shape[1] - 1, list(series)
+    everything, told = np.full(shape[0], last_day), _told_until(keys, cost)
     found = []
-    for metric, observed, judged, whole in (
-        ("installs", installs, judge_counts(installs), one),
-        ("cost", cost, judge_money(cost), one),
-        ("revenue_d0", revenue, judge_money(revenue), one),
-        ("cvr", installs, judge_ratio(installs, clicks), clicks),
-        ("ecpi", of_three_days(cost), judge_price(cost, installs), of_three_days(installs)),
+    for metric, observed, judged, whole, until in (
+        ("installs", installs, judge_counts(installs), one, everything),
+        ("cost", cost, judge_money(cost), one, told),
+        ("revenue_d0", revenue, judge_money(revenue), one, everything),
+        ("cvr", installs, judge_ratio(installs, clicks), clicks, everything),
+        ("ecpi", of_three_days(cost), judge_price(cost, installs), of_three_days(installs), told),
     ):
-        is_alert = judged.is_alert & told if metric in ("cost", "ecpi") else judged.is_alert
-        keys = list(series)
-        for number, day in zip(*np.nonzero(is_alert), strict=True):
+        is_alert = judged.is_alert & (np.arange(shape[1])[None, :] <= until[:, None])
+        for number, day in np.argwhere(is_alert).tolist():
             place = number, day
+            since = day - int(np.argmin(is_alert[number, day::-1])) + 1 if not is_alert[number, : day + 1].all() else 0
+            is_latest = day == until[number] and day >= last_day - _LATE_DAYS
             found.append(
                 {"app_id": rows[0]["app_id"], **dict(zip(_KEY, keys[number], strict=True))}
-                | {"date": first + timedelta(days=int(day)), "metric": metric, "observed": float(observed[place])}
+                | {"date": first + timedelta(days=day), "metric": metric, "observed": float(observed[place])}
                 | {"expected": float(judged.expected[place] * whole[place])}
                 | {"clicks": int(clicks[place]) if metric == "cvr" else None, "score": float(judged.score[place])}
-                | {"is_new": int(day) == shape[1] - 1}
+                | {"since": first + timedelta(days=since), "is_new": bool(is_latest and since == day)}
             )
     return found
 
 
-def _cost_is_told(series: list[tuple[str, ...]], cost: Any) -> Any:
-    """Mask [series, days]: partners tell the cost of a day later, and until then it is missing, not low.
+def _told_until(series: list[tuple[str, ...]], cost: Any) -> Any:
+    """The last day by series whose cost is known: partners tell it later, and until then it is missing, not low.
 
     A platform waits for every partner that told a cost within the last weeks.
     """
@@ -127,8 +130,7 @@ def _cost_is_told(series: list[tuple[str, ...]], cost: Any) -> Any:
     by_partner = {key[partner]: int(end) for key, end in zip(series, ends, strict=True) if key[level] == "partner"}
     waited_for = [end for end in by_partner.values() if end >= last_day - _SILENT_DAYS]
     platform = min(waited_for, default=last_day)
-    until = [platform if key[level] == "platform" else by_partner[key[partner]] for key in series]
-    return np.arange(last_day + 1)[None, :] <= np.array(until)[:, None]
+    return np.array([platform if key[level] == "platform" else by_partner[key[partner]] for key in series])
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -10,5 +10,6 @@ select
     expected,
     clicks,
     score,
+    since,
     is_new
 from {{ source('ml', 'predictions_metric_alerts') }}
