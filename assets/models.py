@@ -1,7 +1,7 @@
 """LTV and churn as assets: a model that is trained and gated, and the predictions of its champion.
 
-Beside them the effects of channels, the tests of sites and the record of changed values, which are worked out and need
-no training.
+Beside them the effects of channels, the tests of sites, the record of changed values and the alerts, which are worked
+out and need no training.
 """
 
 from collections.abc import Iterator
@@ -102,7 +102,7 @@ def predictions_fraud_sites(context: dg.AssetExecutionContext, home: HomeResourc
 
 
 @dg.asset(
-    group_name="models",
+    group_name=EFFECTS_GROUP,
     deps=["campaign_daily", "int_watermarks"],
     owners=OWNERS,
     kinds={"deltalake"},
@@ -111,7 +111,7 @@ def predictions_fraud_sites(context: dg.AssetExecutionContext, home: HomeResourc
 def predictions_metric_alerts(
     context: dg.AssetExecutionContext, home: HomeResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Complete days on which installs, cost, revenue or CVR are unlike the weeks before."""
+    """Complete days on which installs, cost, revenue, CVR or eCPI are unlike the weeks before."""
     from models_ml.anomalies.watch import watch_metrics
 
     with home.writing(), home.engine(context.run_id) as (connection, snapshot, settings):
