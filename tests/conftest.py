@@ -1,8 +1,8 @@
 """Which tests stay together on one worker: those that share what is dear to make.
 
 A module keeps its fixtures for itself, so its tests are one group; all tests of dbt share one dbt process, which
-imports and parses once. Modules that share more say so themselves with a mark of their own. Groups are begun in the order
-of their files (`--no-loadscope-reorder`): by number of tests the few long ones would come last and leave a worker idle.
+imports and parses once. Modules that share more say so themselves with a mark of their own. Groups are begun in the
+order of their files (`--no-loadscope-reorder`): by number of tests the long ones would come last, one worker idle.
 """
 
 from __future__ import annotations

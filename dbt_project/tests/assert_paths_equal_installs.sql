@@ -1,5 +1,5 @@
--- Paths that ended with an install are the primary installs of each date that fraud rules let count, organic ones with an
--- empty path.
+-- Paths that ended with an install are the primary installs of each date that fraud rules let count, organic ones with
+-- an empty path.
 with
 
 paths as (
