@@ -6,7 +6,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 SECTION ?= all
-PACKAGES := assets decisions ingestion lakehouse models_ml orchestration quality serving simulator
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo dev test test-all check format lock bench clean

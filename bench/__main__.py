@@ -7,12 +7,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-SECTIONS: Final = ("attribution", "fraud", "ingest", "ingest_soak", "marts", "pipeline", "queries")
+from bench.rows import Row
+
+SECTIONS: Final = ("alerts", "attribution", "fraud", "ingest", "ingest_soak", "marts", "pipeline", "queries")
 OUT: Final = Path(__file__).resolve().parent / "out"
 
 
@@ -27,17 +29,17 @@ def main(arguments: list[str]) -> int:
     for name in sections:
         console.print(f"section {name} …")
         started = time.monotonic()
-        rows: list[dict[str, Any]] = importlib.import_module(f"bench.{name}").run()
+        rows: list[Row] = importlib.import_module(f"bench.{name}").run()
         OUT.mkdir(exist_ok=True)
         (OUT / f"{name}.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         console.print(_table(name, rows, time.monotonic() - started))
     return 0
 
 
-def _table(name: str, rows: list[dict[str, Any]], seconds: float) -> Table:
+def _table(name: str, rows: list[Row], seconds: float) -> Table:
     table = Table(title=f"{name} ({seconds:.0f} s)", title_justify="left")
     for heading in ("name", "value", "unit", "limit", "limit value", "ratio"):
-        table.add_column(heading, justify="left" if heading in {"name", "unit", "limit"} else "right")
+        table.add_column(heading, justify="left" if heading in {"name", "unit", "limit"} else "right", overflow="fold")
     for row in rows:
         table.add_row(
             row["name"], _number(row["value"]), row["unit"], row["limit_name"] or "", _number(row["limit_value"]),

@@ -16,6 +16,7 @@ from typing import Any, Final
 import duckdb
 
 from bench.attribution_process import cold, dbt
+from bench.rows import Row, row
 from lakehouse.apps import App, load_apps, save_apps
 from lakehouse.contract import FIELDS, RECORD_TABLES, Kind, Origin
 from lakehouse.lake import Lake
@@ -34,7 +35,7 @@ _TESTS: Final = (*_CORE, "--indirect-selection=buildable")
 _NULLS: Final = {Kind.INSTANT: "timestamptz", Kind.DATE: "date", Kind.INTEGER: "bigint", Kind.BOOLEAN: "boolean"}
 
 
-def daily_increment(folder: Path, events_a_day: int, rounds: int) -> list[dict[str, Any]]:
+def daily_increment(folder: Path, events_a_day: int, rounds: int) -> list[Row]:
     """Rows: seconds of the day on the long history beside the short one, the same of its parts, and bytes of bronze."""
     world = World(WorldConfig(events=events_a_day * (LONG + 1), days=LONG + 1))
     files = write_files(world, folder / "world", "parquet", file_bytes=1)
@@ -48,32 +49,25 @@ def daily_increment(folder: Path, events_a_day: int, rounds: int) -> list[dict[s
             measured = {"": plan + models, "_plan": plan, "_models": models, "_tests": tests}
             for name, seconds in measured.items():
                 parts.setdefault(name, {}).setdefault(days, []).append(seconds)
-    rows = [_row(f"daily_increment{name}", taken, "s") for name, taken in parts.items()]
+    rows = [_beside_short(f"daily_increment{name}", taken, "s") for name, taken in parts.items()]
     for layer in ("bronze", "silver", "gold"):
         read = {
             days: [sum(size for table, size in tables.items() if table.startswith(layer)) / 2**20]
             for days, tables in counted.items()
         }
-        rows.append(_row(f"daily_increment_{layer}_read", read, "MiB"))
+        rows.append(_beside_short(f"daily_increment_{layer}_read", read, "MiB"))
     return rows
 
 
-def _row(name: str, taken: dict[int, list[float]], unit: str) -> dict[str, Any]:
+def _beside_short(name: str, taken: dict[int, list[float]], unit: str) -> Row:
     long, short = (statistics.median(taken[days]) for days in (LONG, SHORT))
-    return {
-        "name": name,
-        "value": long,
-        "unit": unit,
-        "limit_name": f"same_day_after_{SHORT}_days",
-        "limit_value": short,
-        "ratio": long / short if short else None,
-    }
+    return row(name, long, unit, f"same_day_after_{SHORT}_days", short)
 
 
 def _home(folder: Path, world: World, files: Sequence[Path]) -> Settings:
     """A home in which all days but the last are built, and the last one has landed."""
     settings = load_settings({"UNMOGROWP_HOME": str(folder)})
-    save_apps(settings, tuple(App(**app) for app in world_apps(world)))
+    save_apps(settings, tuple(App.model_validate(app) for app in world_apps(world)))
     lake = Lake(settings.lake)
     land(lake, world, files[:-1], 0)
     dbt(settings, "build", "--resource-type=seed", "--resource-type=model", *_CORE)

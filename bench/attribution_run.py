@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -61,11 +62,11 @@ def _count_reads() -> Any:
     connections: list[duckdb.DuckDBPyConnection] = []
     configure = Plugin.configure_connection
 
-    def configure_and_log(self: Plugin, connection: duckdb.DuckDBPyConnection) -> None:
-        configure(self, connection)
+    def configure_and_log(self: Plugin, conn: duckdb.DuckDBPyConnection) -> None:
+        configure(self, conn)
         # After the views: opening every footer is the start of a process, not the work of a run.
-        connection.execute("call enable_logging('FileSystem', storage = 'memory')")
-        connections.append(connection.cursor())
+        conn.execute("call enable_logging('FileSystem', storage = 'memory')")
+        connections.append(conn.cursor())
 
     Plugin.configure_connection = configure_and_log  # type: ignore[method-assign]
 
@@ -147,10 +148,18 @@ def run_plan() -> dict[str, Any]:
     return {"seconds": time.monotonic() - started, "dates": plan.sizes}
 
 
+_COMMANDS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
+    "dbt": run_dbt,
+    "plan": run_plan,
+    "limit": run_limit,
+    "first_copies": run_first_copies,
+}
+
+
 def main(arguments: list[str]) -> None:
     Path(load_settings().tmp_dir).mkdir(parents=True, exist_ok=True)
     command, *rest = arguments
-    measured = {"dbt": run_dbt, "plan": run_plan, "limit": run_limit, "first_copies": run_first_copies}[command](*rest)
+    measured = _COMMANDS[command](*rest)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(measured | {"peak_mib": peak}))
 

@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bench.pipeline import _home, _land
+from bench.pipeline import land_world, make_home
+from bench.rows import Row, row
 from lakehouse.engine import connect
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
@@ -59,33 +60,33 @@ _HONEST: Final = """
 """
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """Rows of the table; each value of a share has the number it is a share of in its unit."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = _home(Path(folder))
+        settings = make_home(Path(folder))
         world = World(WorldConfig(events=EVENTS, days=DAYS))
-        _land(settings, world, range(DAYS))
+        land_world(settings, world, range(DAYS))
         truth = world.truth().write(Path(folder) / "truth")["installs"]
         seconds = _build(settings)
-        return [*measure(settings, truth), _row("models_of_fraud_seconds", seconds, "s")]
+        return [*measure(settings, truth), row("models_of_fraud_seconds", seconds, "s")]
 
 
-def measure(settings: Settings, truth: Path) -> list[dict[str, Any]]:
+def measure(settings: Settings, truth: Path) -> list[Row]:
     """Recall by kind, precision by rule and harm to honest installs in a lake that is built."""
     connection = connect(settings, lake=Lake(settings.lake), layers=("silver", "gold"))
     try:
         connection.execute(f"create view truth as select * from '{truth}'")
         connection.execute(_JUDGED)
         rows = [
-            _row(f"recall {kind}", share, f"of {n:,} installs")
+            row(f"recall {kind}", share, f"of {n:,} installs")
             for kind, n, share in connection.execute(_RECALL).fetchall()
         ]
         rows += [
-            _row(f"precision {rule}", share, f"of {n:,} touches")
+            row(f"precision {rule}", share, f"of {n:,} touches")
             for rule, n, share in connection.execute(_PRECISION).fetchall()
         ]
         honest, harmed = connection.execute(_HONEST).fetchall()[0]
-        return [*rows, _row("honest installs harmed", harmed, f"of {honest:,} installs")]
+        return [*rows, row("honest installs harmed", harmed, f"of {honest:,} installs")]
     finally:
         connection.close()
 
@@ -105,7 +106,3 @@ def _build(settings: Settings) -> float:
     results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
     names = {f"model.unmogrowp.{name}" for name in MODELS}
     return float(sum(result["execution_time"] for result in results if result["unique_id"] in names))
-
-
-def _row(name: str, value: float, unit: str) -> dict[str, Any]:
-    return {"name": name, "value": value, "unit": unit, "limit_name": None, "limit_value": None, "ratio": None}

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.ingest_load import APP, events
+from bench.rows import Row, row
 from lakehouse.apps import App, new_write_key, save_apps
 from lakehouse.contract import RECORD_TABLES
 from lakehouse.engine import connect
@@ -29,7 +30,6 @@ from lakehouse.lake import Lake
 from lakehouse.settings import Settings, load_settings
 
 _SALT: Final = "a salt for measurements, of no other use"
-UNLIMITED: Final = {"limit_name": None, "limit_value": None, "ratio": None}
 _ROUNDS: Final = 3
 _SECONDS: Final = 3.0
 _SUSTAINED_SECONDS: Final = 60.0
@@ -39,21 +39,20 @@ _STOP_SECONDS: Final = 180.0
 _TABLES: Final = ("bronze/bronze_app_events", "bronze/bronze_touchpoints", "bronze/bronze_network")
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """Rows of the section; about three minutes."""
     with tempfile.TemporaryDirectory(prefix="unmogrowp-bench-") as folder:
         root = Path(folder)
         batch, single, startup = _acknowledge(root)
         sustained = _sustained(root)
-    rows = [
-        _row("batch_ack", batch, "bare_endpoint", "records"),
-        _row("single_event", single, "bare_endpoint", "records"),
+    return [
+        _rate("batch_ack", batch, "bare_endpoint", "records"),
+        _rate("single_event", single, "bare_endpoint", "records"),
         *sustained,
-        _information("batch_ack_p99", batch, "p99_ms", "ms"),
-        _information("single_event_p99", single, "p99_ms", "ms"),
-        {"name": "start_to_ready", "value": startup, "unit": "s"},
+        _median("batch_ack_p99", batch, "p99_ms", "ms"),
+        _median("single_event_p99", single, "p99_ms", "ms"),
+        row("start_to_ready", startup, "s"),
     ]
-    return [UNLIMITED | row for row in rows]
 
 
 _Measured = dict[str, list[dict[str, Any]]]
@@ -76,7 +75,7 @@ def _acknowledge(root: Path) -> tuple[_Measured, _Measured, float]:
     return batch, single, statistics.median(starts)
 
 
-def _sustained(root: Path) -> list[dict[str, Any]]:
+def _sustained(root: Path) -> list[Row]:
     """Events per second from the first byte of HTTP until all rows can be read in Delta, and the same from a file."""
     settings = _home(root / "sustained")[0]
     lake = Lake(settings.lake)
@@ -101,16 +100,9 @@ def _sustained(root: Path) -> list[dict[str, Any]]:
         limits.append(_LIMIT_RECORDS / (time.perf_counter() - started))
     limit = statistics.median(limits)
     return [
-        {
-            "name": "sustained_to_delta",
-            "value": ours,
-            "unit": "events/s",
-            "limit_name": "duckdb_to_deltalake",
-            "limit_value": limit,
-            "ratio": ours / limit,
-        },
-        {"name": "freshness_p99", "value": fresh, "unit": "s"},
-        {"name": "memory_of_all_processes", "value": memory, "unit": "MiB"},
+        row("sustained_to_delta", ours, "events/s", "duckdb_to_deltalake", limit),
+        row("freshness_p99", fresh, "s"),
+        row("memory_of_all_processes", memory, "MiB"),
     ]
 
 
@@ -224,21 +216,14 @@ def load(port: int, key: str, **options: Any) -> dict[str, Any]:
     return result
 
 
-def _row(name: str, measured: _Measured, limit: str, count: str) -> dict[str, Any]:
+def _rate(name: str, measured: _Measured, limit: str, count: str) -> Row:
     ours, bare = (statistics.median(r[count] / r["seconds"] for r in measured[side]) for side in ("ours", "bare"))
-    return {
-        "name": name,
-        "value": ours,
-        "unit": "events/s",
-        "limit_name": limit,
-        "limit_value": bare,
-        "ratio": ours / bare,
-    }
+    return row(name, ours, "events/s", limit, bare)
 
 
-def _information(name: str, measured: _Measured, field: str, unit: str) -> dict[str, Any]:
+def _median(name: str, measured: _Measured, field: str, unit: str) -> Row:
     ours, bare = (statistics.median(r[field] for r in measured[side]) for side in ("ours", "bare"))
-    return {"name": name, "value": ours, "unit": unit, "limit_name": "bare_endpoint", "limit_value": bare}
+    return row(name, ours, unit, "bare_endpoint", bare)
 
 
 def _home(home: Path) -> tuple[Settings, str]:

@@ -143,7 +143,7 @@ def _spool(folder: Path) -> list[dict[str, Any]]:
                 segment_bytes=1 << 30,
                 segment_seconds=3_600,
                 backlog_bytes=1 << 30,
-                notify=lambda tokens, error: [token.set() for token in tokens],
+                notify=_wake,
             )
             spool.start()
             threads = [threading.Thread(target=_write_shared, args=(spool, frame, deadline, done)) for _ in range(64)]
@@ -169,6 +169,11 @@ def _write_shared(spool: Spool, frame: bytes, deadline: float, done: list[int]) 
         spool.append(frame, event)
         event.wait()
         done[0] += 1
+
+
+def _wake(tokens: list[Any], error: OSError | None) -> None:
+    for token in tokens:
+        token.set()
 
 
 def _write_alone(descriptor: int, lock: threading.Lock, frame: bytes, deadline: float, done: list[int]) -> None:

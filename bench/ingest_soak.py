@@ -10,9 +10,10 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bench.ingest import UNLIMITED, endpoint, family, load
+from bench.ingest import endpoint, family, load
+from bench.rows import Row, row
 
 _MINUTES: Final = 10
 # Landing is slower than the door, so full load fills any backlog; with this one it is full within the first minute,
@@ -20,7 +21,7 @@ _MINUTES: Final = 10
 _BACKLOG_BYTES: Final = 128 * 1024 * 1024
 
 
-def run(minutes: int = _MINUTES) -> list[dict[str, Any]]:
+def run(minutes: int = _MINUTES) -> list[Row]:
     """Rows of the section, in so many minutes and the time it takes to land what is left.
 
     All that lands stays on the temporary disk until the end.
@@ -41,17 +42,10 @@ def run(minutes: int = _MINUTES) -> list[dict[str, Any]]:
     first = statistics.median(mib for at, mib in samples if at < 60)
     last = statistics.median(mib for at, mib in samples if at >= 60 * (minutes - 1))
     return [
-        {
-            "name": f"memory_of_minute_{minutes}",
-            "value": last,
-            "unit": "MiB",
-            "limit_name": "memory_of_minute_1",
-            "limit_value": first,
-            "ratio": last / first,
-        },
-        UNLIMITED | {"name": "most_memory", "value": max(mib for _, mib in samples), "unit": "MiB"},
-        UNLIMITED | {"name": "events", "value": done["records"] / done["seconds"], "unit": "events/s"},
-        UNLIMITED | {"name": "requests_told_to_wait", "value": done["refused"], "unit": "requests"},
+        row(f"memory_of_minute_{minutes}", last, "MiB", "memory_of_minute_1", first),
+        row("most_memory", max(mib for _, mib in samples), "MiB"),
+        row("events", done["records"] / done["seconds"], "events/s"),
+        row("requests_told_to_wait", done["refused"], "requests"),
     ]
 
 

@@ -11,10 +11,11 @@ import json
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.attribution_process import cold
 from bench.pipeline import land_world, make_home
+from bench.rows import Row, row
 from lakehouse.settings import Settings
 from simulator.world import World, WorldConfig
 
@@ -27,7 +28,7 @@ _BUILD: Final = (
 _SLOWEST: Final = 5
 
 
-def run(events: int = EVENTS, rounds: int = 3) -> list[dict[str, Any]]:
+def run(events: int = EVENTS, rounds: int = 3) -> list[Row]:
     """Rows of the section."""
     with tempfile.TemporaryDirectory(prefix="unmogrowp-bench-") as folder:
         settings = make_home(Path(folder))
@@ -35,7 +36,7 @@ def run(events: int = EVENTS, rounds: int = 3) -> list[dict[str, Any]]:
         return dbt_build(settings, rounds)
 
 
-def dbt_build(settings: Settings, rounds: int) -> list[dict[str, Any]]:
+def dbt_build(settings: Settings, rounds: int) -> list[Row]:
     """Every seed, model and data test up to the marts, and the limit, in turns."""
     ours, limits = [], []
     for _ in range(rounds):
@@ -45,23 +46,12 @@ def dbt_build(settings: Settings, rounds: int) -> list[dict[str, Any]]:
     models = {name: statistics.median(one["models"][name] for one in ours) for name in ours[0]["models"]}
     slowest = sorted(models, key=lambda name: models[name], reverse=True)[:_SLOWEST]
     return [
-        {
-            "name": "dbt_build",
-            "value": seconds,
-            "unit": "s",
-            "limit_name": "first_copies_to_delta_by_event_date",
-            "limit_value": limit,
-            "ratio": seconds / limit,
-        },
-        _plain("dbt_build_peak", max(one["peak_mib"] for one in ours), "MiB"),
-        _plain("dbt_build_limit_peak", max(one["peak_mib"] for one in limits), "MiB"),
-        _plain("bronze_rows", limits[0]["rows"], "rows"),
-        *(_plain(f"dbt_build_{name}", models[name], "s") for name in slowest),
+        row("dbt_build", seconds, "s", "first_copies_to_delta_by_event_date", limit),
+        row("dbt_build_peak", max(one["peak_mib"] for one in ours), "MiB"),
+        row("dbt_build_limit_peak", max(one["peak_mib"] for one in limits), "MiB"),
+        row("bronze_rows", limits[0]["rows"], "rows"),
+        *(row(f"dbt_build_{name}", models[name], "s") for name in slowest),
     ]
-
-
-def _plain(name: str, value: float, unit: str) -> dict[str, Any]:
-    return {"name": name, "value": value, "unit": unit, "limit_name": None, "limit_value": None, "ratio": None}
 
 
 if __name__ == "__main__":

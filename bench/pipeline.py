@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from bench.rows import Row, row
 from lakehouse.apps import App, save_apps
 from lakehouse.home import make_demo_secrets, prepare_home
 from lakehouse.settings import Settings, load_settings
@@ -21,10 +22,11 @@ from simulator.delivery import write_files
 from simulator.world import World, WorldConfig, world_apps
 
 EVENTS_A_DAY: Final = 16_000
+_LIMIT: Final = "duckdb_scan_of_the_same_bronze"
 _COMMAND: Final = str(Path(sys.executable).with_name("unmogrowp"))
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """Rows for a world of thirty days built whole, then for one more day built on top."""
     with tempfile.TemporaryDirectory() as folder:
         settings = make_home(Path(folder))
@@ -36,9 +38,9 @@ def run() -> list[dict[str, Any]]:
         one = _timed(settings, "run")
         again = _timed(settings, "run")
         return [
-            _row("thirty_days_to_published", thirty, thirty_limit),
-            _row("one_more_day_to_published", one, thirty_limit),
-            _row("nothing_new", again, thirty_limit),
+            row("thirty_days_to_published", thirty, "s", _LIMIT, thirty_limit),
+            row("one_more_day_to_published", one, "s", _LIMIT, thirty_limit),
+            row("nothing_new", again, "s", _LIMIT, thirty_limit),
         ]
 
 
@@ -52,7 +54,7 @@ def make_home(folder: Path) -> Settings:
 
 def land_world(settings: Settings, world: World, days: Any) -> None:
     """Import days of a world as its senders would have sent them."""
-    apps = tuple(App(**app) for app in world_apps(world))
+    apps = tuple(App.model_validate(app) for app in world_apps(world))
     save_apps(settings, apps)
     folder = settings.tmp_dir / "world"
     for file in write_files(world, folder, "ndjson", days=days):
@@ -82,14 +84,3 @@ def _scan(settings: Settings) -> float:
         subprocess.run([sys.executable, "-c", code], env=environment, check=True)
         seconds.append(time.monotonic() - started)
     return statistics.median(seconds)
-
-
-def _row(name: str, seconds: float, limit: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": seconds,
-        "unit": "s",
-        "limit_name": "duckdb_scan_of_the_same_bronze",
-        "limit_value": limit,
-        "ratio": seconds / limit,
-    }

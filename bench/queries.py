@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
+from bench.rows import Row, row
 from lakehouse.home import make_demo_secrets, prepare_home
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings, load_settings
@@ -67,7 +68,7 @@ QUERIES: Final = {
 }
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """p50 and p95 of each query in milliseconds, and seconds of publishing a mart of a million rows."""
     with tempfile.TemporaryDirectory() as folder:
         settings = _home(Path(folder))
@@ -83,11 +84,11 @@ def run() -> list[dict[str, Any]]:
             with _in_process(beside) as handle:
                 copied = _copied(handle, lake)
                 served, inside = _ask(client, handle)
-    rows = [_row("publish_campaign_daily", published, copied, "s", "bare INSERT SELECT")]
+    rows = [row("publish_campaign_daily", published, "s", "bare INSERT SELECT", copied)]
     for name in QUERIES:
         for percent in (50, 95):
             value, limit = (float(np.percentile(times[name], percent)) * 1_000 for times in (served, inside))
-            rows.append(_row(f"{name}_p{percent}", value, limit, "ms", "same query in process"))
+            rows.append(row(f"{name}_p{percent}", value, "ms", "same query in process", limit))
     return rows
 
 
@@ -158,7 +159,10 @@ def _copied(handle: Any, lake: Lake) -> float:
 
 def _ask(client: Any, handle: Any) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Seconds of every query on either side in turn; the app changes each time, the first rounds are not counted."""
-    sides = (lambda sql: client.raw_query(sql, fmt="Native"), lambda sql: handle.query(sql, "Native").bytes())
+    sides: tuple[Callable[[str], Any], ...] = (
+        lambda sql: client.raw_query(sql, fmt="Native"),
+        lambda sql: handle.query(sql, "Native").bytes(),
+    )
     times: tuple[dict[str, list[float]], dict[str, list[float]]] = ({}, {})
     for name, sql in QUERIES.items():
         for number in range(-3, ROUNDS):
@@ -171,14 +175,3 @@ def _ask(client: Any, handle: Any) -> tuple[dict[str, list[float]], dict[str, li
                     taken.setdefault(name, []).append(time.perf_counter() - started)
             assert answers[0] == answers[1], f"{name} has two answers"
     return times
-
-
-def _row(name: str, value: float, limit: float, unit: str, limit_name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "limit_name": limit_name,
-        "limit_value": limit,
-        "ratio": value / limit,
-    }
