@@ -54,7 +54,10 @@ money as (
         count(case when entry.entry_code = 'refund' then entry.purchase_record_id end) as linked_refund_count,
         sum(case when entry.is_gross and entry.receipt_code = 'valid' then entry.revenue end) as validated_revenue,
         sum(case when entry.is_gross and entry.receipt_code = 'none' then entry.revenue end) as unvalidated_revenue,
-        sum(case when entry.entry_code = 'invalid' then entry.revenue end) as invalid_revenue,
+        {%- for code in ['invalid', 'ad_total'] %}
+            sum(case when entry.entry_code = '{{ code }}' then entry.revenue end) as {{ code }}_revenue,
+            count(case when entry.entry_code = '{{ code }}' and entry.revenue is null then 1 end) as {{ code }}_gaps,
+        {%- endfor %}
         {%- for precision in ['exact', 'publisher_defined', 'estimated', 'undisclosed'] %}
             sum(
                 case
@@ -63,7 +66,6 @@ money as (
                 end
             ) as ad_revenue_{{ precision }},
         {%- endfor %}
-        sum(case when entry.entry_code = 'ad_total' then entry.revenue end) as ad_total_revenue,
         sum(case when entry.is_counted and entry.is_in_cohort then entry.revenue + coalesce(entry.store_fee, 0) end)
             as cohort_net_revenue
     from entries as entry
@@ -140,8 +142,12 @@ select
                     as decimal(18, 6)
                 )
     end as net_revenue,
-    cast(coalesce(money.invalid_revenue, 0) as decimal(18, 6)) as invalid_revenue,
-    cast(coalesce(money.ad_total_revenue, 0) as decimal(18, 6)) as ad_total_revenue
+    case
+        when coalesce(money.invalid_gaps, 0) = 0 then cast(coalesce(money.invalid_revenue, 0) as decimal(18, 6))
+    end as invalid_revenue,
+    case
+        when coalesce(money.ad_total_gaps, 0) = 0 then cast(coalesce(money.ad_total_revenue, 0) as decimal(18, 6))
+    end as ad_total_revenue
 from keys
 left join money using (app_id, date, platform, partner, campaign_id)
 left join active using (app_id, date, platform, partner, campaign_id)
