@@ -1,133 +1,27 @@
 """Attribution as the rules tell it, in plain loops over short lists: what the SQL models are held against.
 
-Written from `dbt_project/seeds/_seeds.yml`, the descriptions of the models and the cases, not from the SQL, and slow on
-purpose. Here belongs who is credited with what. Records and rules are in `rulebook.py`, inventing worlds is in
+Written from `dbt_project/seeds/_*.yml`, the descriptions of the models and the cases, not from the SQL, and slow on
+purpose. Here belongs which conversions there are and who wins them; who has their events is in `reference_credits.py`,
+the terms are in `reference_terms.py`. Records and rules are in `rulebook.py`, inventing worlds is in
 `hostile_worlds.py`, running the models in `compiled.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import timedelta
 
-from tests.dbt.rulebook import DAY, DEVICE_IDS, HOUR, App, Policy, Record, Rules, World
-
-# The strongest first. `rule_match_methods`, `rule_touch_types`.
-METHODS = ("referrer", "click_id", "ad_id", "vendor_id", "user_id", "probabilistic")
-TIERS = {
-    ("click", "deterministic"): 1,
-    ("srn_claim", "deterministic"): 1,
-    ("click", "probabilistic"): 2,
-    ("srn_claim", "probabilistic"): 2,
-    ("impression", "deterministic"): 3,
-    ("impression", "probabilistic"): 4,
-}
-
-
-@dataclass(frozen=True)
-class Install:
-    """The first open of an install id."""
-
-    record: Record
-    platform: str
-
-    @property
-    def key(self) -> tuple[str, str]:
-        assert self.record.install_id is not None
-        return self.record.app_id, self.record.install_id
-
-    @property
-    def at(self) -> datetime:
-        return self.record.event_at
-
-
-@dataclass(frozen=True)
-class Place:
-    """What an install is among the installs of its device."""
-
-    device_id: str
-    number: int
-    kind: str
-    counted: Install
-    # The install that it tells again after the tracking prompt; itself if it is no such thing.
-    told: Install
-
-
-@dataclass(frozen=True)
-class Conversion:
-    kind: str
-    conversion_id: str
-    at: datetime
-    install: Install
-    place: Place
-    policy: Policy
-
-    @property
-    def app_id(self) -> str:
-        return self.install.record.app_id
-
-    @property
-    def day(self) -> date:
-        return self.at.astimezone(UTC).date()
-
-    @property
-    def needs_retargeting(self) -> bool:
-        """The user had the app already, so that only an ad for existing users can have brought the conversion."""
-        if self.kind == "install":
-            return self.place.number > 1 and self.policy.reinstall_policy == "new_after_window"
-        return self.kind in ("reinstall", "reengagement")
-
-
-@dataclass
-class Candidate:
-    conversion: Conversion
-    touch: Record
-    method: str
-    confidence: float
-    window_s: int = 0
-    drop_reason: str | None = None
-    rank: int | None = None
-    reason: str = ""
-
-    @property
-    def match_class(self) -> str:
-        return "probabilistic" if self.method == "probabilistic" else "deterministic"
-
-    @property
-    def tier(self) -> int:
-        return TIERS[self.touch.record_type, self.match_class]
-
-    @property
-    def strength(self) -> int:
-        return METHODS.index(self.method)
-
-
-@dataclass(frozen=True)
-class Decision:
-    conversion: Conversion
-    candidates: tuple[Candidate, ...]
-    winner: Candidate | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Credit:
-    event: Record
-    install_id: str
-    conversion: Conversion
-    is_primary: bool
-    is_retargeting: bool
-    is_inherited: bool
-    revenue_usd: Decimal | None
-
-
-@dataclass(frozen=True)
-class Attribution:
-    conversions: list[Conversion]
-    decisions: list[Decision]
-    credits: list[Credit]
+from tests.dbt.reference_credits import credits
+from tests.dbt.reference_terms import (
+    METHODS,
+    Attribution,
+    Candidate,
+    Conversion,
+    Decision,
+    Install,
+    Place,
+)
+from tests.dbt.rulebook import DAY, DEVICE_IDS, HOUR, App, Record, Rules, World
 
 
 def attribute(world: World) -> Attribution:
@@ -438,87 +332,3 @@ def reason_of(conversion: Conversion, candidates: list[Candidate], winner: Candi
         is_organic = conversion.policy.reinstall_policy == "af_organic_events"
         return "organic_reinstall" if is_organic else "kept_original"
     return "organic_no_eligible_candidate" if candidates else "organic_no_candidate"
-
-
-def credits(decisions: list[Decision], events: list[Record], rules: Rules) -> list[Credit]:
-    """Who has each event, ad revenue and uninstall: the install, or a return that took it, or both."""
-    by_install = {d.conversion.install.key: d for d in decisions if d.conversion.kind != "reengagement"}
-    found = []
-    for event in events:
-        if event.record_type not in ("event", "ad_revenue", "uninstall") or not event.is_production:
-            continue
-        install_id = event.install_id or subscriber(event, events)
-        if install_id is None or (event.app_id, install_id) not in by_install:
-            continue
-        decision = by_install[event.app_id, install_id]
-        own = credited_install(decision, by_install)
-        taken = taking_return(event, decision.conversion, decisions)
-        is_copied = taken is not None and taken.policy.event_attribution == "double"
-        shares = [(taken or own, True)] + ([(own, False)] if is_copied else [])
-        found += [
-            Credit(
-                event, install_id, conversion, is_primary, is_primary and taken is not None, event.install_id is None,
-                revenue_usd(event, rules),
-            )
-            for conversion, is_primary in shares
-        ]  # fmt: skip
-    return found
-
-
-def earns(event: Record) -> bool:
-    return event.revenue_micros is not None and event.receipt_state != "invalid"
-
-
-def subscriber(event: Record, events: list[Record]) -> str | None:
-    """The install that first told the order that a renewal or refund without an install looks back at."""
-    if not earns(event):
-        return None
-    assert event.revenue_micros is not None
-    order_id = event.original_order_id or (event.order_id if event.revenue_micros < 0 else None)
-    if order_id is None:
-        return None
-    told = [
-        (e.event_at, e.record_id, e.install_id)
-        for e in events
-        if e.app_id == event.app_id and e.is_production and e.install_id is not None
-        and (e.original_order_id or e.order_id) == order_id
-    ]  # fmt: skip
-    return min(told)[2] if told else None
-
-
-def credited_install(decision: Decision, by_install: dict[tuple[str, str], Decision]) -> Conversion:
-    """The conversion that has the events of an install. An install told again is the one it tells.
-
-    A reinstall leaves its events to the install that counts, unless it is organic.
-    """
-    told = by_install[decision.conversion.place.told.key]
-    if told.conversion.kind == "install" or told.reason == "organic_reinstall":
-        return told.conversion
-    return by_install[told.conversion.place.counted.key].conversion
-
-
-def taking_return(event: Record, owner: Conversion, decisions: list[Decision]) -> Conversion | None:
-    """The latest return of the device before the event, if the event lies in its window."""
-    returns = [
-        d.conversion
-        for d in decisions
-        if d.reason == "attributed" and d.conversion.kind in ("reinstall", "reengagement")
-        and d.conversion.policy.event_attribution != "to_install"
-        and (d.conversion.app_id, d.conversion.place.device_id) == (owner.app_id, owner.place.device_id)
-        and d.conversion.at <= event.event_at
-    ]  # fmt: skip
-    if not returns:
-        return None
-    latest_at = max(r.at for r in returns)
-    latest = min((r for r in returns if r.at == latest_at), key=lambda r: r.conversion_id)
-    return latest if event.event_at < latest.at + latest.policy.reengagement_window_days * DAY else None
-
-
-def revenue_usd(event: Record, rules: Rules) -> Decimal | None:
-    """Exact to six digits, at the rate of the event's day; None if the event earns nothing or there is no rate."""
-    rates = [r for r in rules.rates if r.currency == event.currency and r.valid_from <= event.day]
-    if not earns(event) or not rates:
-        return None
-    assert event.revenue_micros is not None
-    exact = Decimal(event.revenue_micros) / 1_000_000 * max(rates, key=lambda r: r.valid_from).usd_per_unit
-    return exact.quantize(Decimal("0.000001"), ROUND_HALF_UP)

@@ -14,6 +14,8 @@ from hypothesis import seed as seeded
 
 from tests.dbt import hostile_worlds, reference
 from tests.dbt.compiled import MARTS, Models
+from tests.dbt.reference_credits import earns
+from tests.dbt.reference_terms import Attribution, Candidate, Conversion, Credit, Decision
 from tests.dbt.rulebook import World
 from tests.dbt.runner import Dbt
 from tests.dbt.world import Home
@@ -94,7 +96,7 @@ def difference(models: Models, world: World) -> str:
     return ""
 
 
-def expected(said: reference.Attribution) -> dict[str, list[Row]]:
+def expected(said: Attribution) -> dict[str, list[Row]]:
     """What the tables must hold, in the columns that are compared."""
     return {
         "int_conversions": [conversion_row(conversion) for conversion in said.conversions],
@@ -105,7 +107,7 @@ def expected(said: reference.Attribution) -> dict[str, list[Row]]:
     }
 
 
-def conversion_row(conversion: reference.Conversion) -> Row:
+def conversion_row(conversion: Conversion) -> Row:
     place, policy = conversion.place, conversion.policy
     return key_of(conversion) | {
         "conversion_type": conversion.kind,
@@ -128,7 +130,7 @@ def conversion_row(conversion: reference.Conversion) -> Row:
     }
 
 
-def candidate_row(candidate: reference.Candidate) -> Row:
+def candidate_row(candidate: Candidate) -> Row:
     conversion, touch = candidate.conversion, candidate.touch
     return key_of(conversion) | {
         "touch_id": touch.record_id,
@@ -148,7 +150,7 @@ def candidate_row(candidate: reference.Candidate) -> Row:
     }
 
 
-def decision_row(decision: reference.Decision) -> Row:
+def decision_row(decision: Decision) -> Row:
     conversion = decision.conversion
     return key_of(conversion) | {
         "conversion_type": conversion.kind,
@@ -163,7 +165,7 @@ def decision_row(decision: reference.Decision) -> Row:
     }
 
 
-def install_row(decision: reference.Decision) -> Row:
+def install_row(decision: Decision) -> Row:
     winner = decision.winner
     return key_of(decision.conversion) | {
         "install_id": decision.conversion.install.record.install_id,
@@ -175,9 +177,9 @@ def install_row(decision: reference.Decision) -> Row:
     }
 
 
-def credit_row(credit: reference.Credit, winner: reference.Candidate | None) -> Row:
+def credit_row(credit: Credit, winner: Candidate | None) -> Row:
     event = credit.event
-    earns = reference.earns(event)
+    is_earning = earns(event)
     kind = "ad" if event.record_type == "ad_revenue" else "purchase"
     return key_of(credit.conversion) | {
         "record_id": event.record_id,
@@ -190,17 +192,17 @@ def credit_row(credit: reference.Credit, winner: reference.Candidate | None) -> 
         "is_organic": winner is None,
         "is_retargeting": credit.is_retargeting,
         "is_inherited": credit.is_inherited,
-        "revenue_kind": kind if earns else None,
-        "amount_micros": event.revenue_micros if earns else None,
+        "revenue_kind": kind if is_earning else None,
+        "amount_micros": event.revenue_micros if is_earning else None,
         "revenue_usd": credit.revenue_usd,
     }
 
 
-def key_of(conversion: reference.Conversion) -> Row:
+def key_of(conversion: Conversion) -> Row:
     return {"app_id": conversion.app_id, "conversion_id": conversion.conversion_id}
 
 
-def partner_of(winner: reference.Candidate | None) -> str:
+def partner_of(winner: Candidate | None) -> str:
     return "organic" if winner is None else lower(winner.touch.partner) or "unknown"
 
 
@@ -208,5 +210,5 @@ def lower(text: str | None) -> str | None:
     return None if text is None else text.lower()
 
 
-def winner_of(said: reference.Attribution, conversion: reference.Conversion) -> reference.Candidate | None:
+def winner_of(said: Attribution, conversion: Conversion) -> Candidate | None:
     return next(d.winner for d in said.decisions if key_of(d.conversion) == key_of(conversion))

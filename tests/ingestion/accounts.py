@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.ingestion.crowd import RECORDS
-from tests.ingestion.faults import World, Writer
+from tests.ingestion.fault_world import World, Writer
 from tests.ingestion.rig import bronze, query, record
 
 _GOOD = RECORDS - 1

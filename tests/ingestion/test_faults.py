@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.ingestion.accounts import check
-from tests.ingestion.faults import FAULTS, World
+from tests.ingestion.fault_world import World
+from tests.ingestion.faults import FAULTS
 
 ROUNDS = 42
 FEW = ("flipped_frame", "full_spool_disk", "clock_jump", "kill_lander")

@@ -9,11 +9,10 @@ import pytest
 import yaml
 
 from lakehouse.apps import App, load_apps, save_apps
-from lakehouse.pins import exported, pin, repin
 from lakehouse.plan import make_plan
 from lakehouse.plan_dates import COHORT_DAYS, DEVICE_INSTALLS
 from lakehouse.plan_returns import ACTIVITY_DAYS
-from lakehouse.runs import code_version, last_run, record_run
+from lakehouse.runs import code_version, record_run
 from lakehouse.settings import load_settings
 from tests.lakehouse.plan_world import BRONZE, NOON, World, days, event, table
 
@@ -325,36 +324,6 @@ def test_a_missing_table_or_a_wish_asks_for_a_full_run(world: World) -> None:
     world.record()
     assert world.plan().reason == "silver/stg_app_events does not exist"
     assert make_plan(world.settings, world.lake, world.lake.pin(), full_refresh=True).reason == "asked for"
-
-
-def test_a_pin_stays_what_it_was(world: World) -> None:
-    first = pin(world.settings, world.lake, "run-1")
-    world.land("bronze/bronze_app_events", [event("a", 0)])
-    assert pin(world.settings, world.lake, "run-1") == first
-    world.lake.overwrite("gold/x", table(pa.schema([("n", pa.int64())]), [{"n": 1}]))
-    again = repin(world.settings, world.lake, "run-1", ["gold"])
-    assert again.snapshot == first.snapshot | {"gold/x": 0}
-    assert pin(world.settings, world.lake, "run-2").snapshot["bronze/bronze_app_events"] == 1
-
-
-def test_exported_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
-    monkeypatch.setenv("UNMOGROWP_PLAN", "before")
-    with exported({"UNMOGROWP_PLAN": "inside", "UNMOGROWP_RUN_ID": "r"}):
-        assert os.environ["UNMOGROWP_PLAN"] == "inside"
-    assert os.environ["UNMOGROWP_PLAN"] == "before"
-    assert "UNMOGROWP_RUN_ID" not in os.environ
-
-
-def test_runs_are_numbered_and_the_newest_is_found(world: World) -> None:
-    assert last_run(world.lake) is None
-    world.record()
-    world.record()
-    run = last_run(world.lake)
-    assert run is not None
-    assert run.sequence == 1
-    assert set(run.snapshot) == set(BRONZE)
 
 
 def test_a_cost_that_was_received_before_its_known_copy_dirties_the_day_of_that_copy(world: World) -> None:
