@@ -44,7 +44,6 @@ _NOT_RULES: Final = (
     "fx_rates",
     "rule_campaign_suffixes",
     "rule_channels",
-    "rule_internal_traffic",
     "rule_mmp_differences",
     "rule_mmp_partners",
     "rule_revenue_policies",
@@ -52,6 +51,8 @@ _NOT_RULES: Final = (
     "rule_store_fees",
     "rule_subscription_events",
 )
+# Decides which records count at all, so it is read where records come in and not where installs are decided.
+INTERNAL_RULE: Final = "rule_internal_traffic"
 _SCHEMA: Final = pa.schema([("content_id", pa.string()), ("state", pa.string()), ("inputs", pa.string())])
 
 
@@ -167,6 +168,11 @@ def _require_rules(settings: Settings, overlays: list[Path], replaced: tuple[str
         raise ScenarioError(str(error)) from None
     if useless := [name for name in replaced if name in _NOT_RULES]:
         raise ScenarioError(f"{useless[0]}.csv decides about no install; leave it out of the scenario.")
+    if INTERNAL_RULE in replaced:
+        raise ScenarioError(
+            f"{INTERNAL_RULE}.csv changes the records themselves, not what is decided of them; put it into the home's"
+            " rules and run, or leave it out of the scenario."
+        )
 
 
 def _require_current(settings: Settings, runs: list[Run], snapshot: Mapping[str, int]) -> None:

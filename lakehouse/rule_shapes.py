@@ -20,7 +20,7 @@ _FROM: Final = Column("valid_from", Kind.DATE)
 _UNTIL: Final = Column("valid_until", Kind.DATE, required=False)
 _MATCH_CLASSES: Final = ("deterministic", "probabilistic")
 _SUBSCRIPTION_CODES: Final = ("trial_start", "trial_conversion", "subscription_start", "renewal", "cancellation")
-_CHANNEL_CODES: Final = ("paid_search", "social", "network", "affiliate", "referral", "owned", "organic", "unknown")
+CHANNEL_CODES: Final = ("paid_search", "social", "network", "affiliate", "referral", "owned", "organic", "unknown")
 _ONE: Final = Decimal(1)
 _ZERO: Final = Decimal(0)
 
@@ -355,7 +355,7 @@ SHAPES: Final[dict[str, Shape]] = {
                 Column("priority", Kind.INTEGER, least=_ZERO),
                 Column("partner_pattern", Kind.LOWER),
                 Column("medium_pattern", Kind.LOWER),
-                Column("channel_code", choices=_CHANNEL_CODES),
+                Column("channel_code", choices=CHANNEL_CODES),
                 Column("meaning", required=False),
             ),
             key=("app_id", "priority"),

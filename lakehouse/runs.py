@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from lakehouse.apps import ROUTING_FIELDS, AppRegistry
 from lakehouse.lake import Lake
-from lakehouse.rules import rule_files, seed_files
+from lakehouse.rules import rule_files
 
 TABLE: Final = "meta/_runs"
 _WRITER: Final = "runs"
@@ -109,41 +109,30 @@ def record_run(
     return run
 
 
-def input_hashes(dbt_project: Path, apps: AppRegistry, rules: Path) -> dict[str, str]:
-    """The same by part (models, rules, fraud_rules, fx_rates, apps), to tell which of them has changed."""
-    files = {"models": [dbt_project / "dbt_project.yml", *sorted((dbt_project / "models").rglob("*.sql"))]}
-    files["models"] += sorted((dbt_project / "macros").rglob("*.sql"))
-    for name, file in sorted(rule_files(dbt_project, rules).items()):
-        part = "fx_rates" if name == "fx_rates" else "fraud_rules" if name in _FRAUD else "rules"
-        files.setdefault(part, []).append(file)
-    hashes = {}
-    for part, listed in files.items():
-        digest = hashlib.sha256()
-        for file in listed:
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-        hashes[part] = digest.hexdigest()[:16]
-    known = {name: app.model_dump(exclude={"write_keys", *ROUTING_FIELDS}) for name, app in sorted(apps.apps.items())}
-    hashes["apps"] = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-    return hashes
-
-
 def code_version(dbt_project: Path, apps: AppRegistry, rules: Path | None = None) -> str:
     """Hash of everything besides bronze that silver and gold are a function of: SQL, macros, seeds and apps.
 
     `rules` is the home's folder of rule files: a file there counts in the place of the seed it replaces.
     """
-    digest = hashlib.sha256()
-    files = [dbt_project / "dbt_project.yml"]
-    for folder in ("models", "macros", "seeds"):
-        files += [p for p in (dbt_project / folder).rglob("*") if p.suffix in {".sql", ".csv"}]
-    in_force = {seed: seed for seed in files}
-    if rules is not None:
-        replaced = rule_files(dbt_project, rules)
-        in_force |= {seed: replaced[name] for name, seed in seed_files(dbt_project).items()}
-    for file in sorted(files):
-        digest.update(str(file.relative_to(dbt_project)).encode())
-        digest.update(hashlib.sha256(in_force[file].read_bytes()).digest())
-    for app_id, app in sorted(apps.apps.items()):
-        known = app.model_dump(exclude={"write_keys", *ROUTING_FIELDS})
-        digest.update(json.dumps([app_id, known], sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    hashes = input_hashes(dbt_project, apps, rules)
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def input_hashes(dbt_project: Path, apps: AppRegistry, rules: Path | None = None) -> dict[str, str]:
+    """The same by part (models, rules, fraud_rules, fx_rates, apps), to tell which of them has changed."""
+    files: dict[str, dict[str, Path]] = {"models": {"dbt_project.yml": dbt_project / "dbt_project.yml"}}
+    for folder in ("models", "macros"):
+        found = (dbt_project / folder).rglob("*.sql")
+        files["models"] |= {str(file.relative_to(dbt_project)): file for file in found}
+    for name, file in rule_files(dbt_project, *([] if rules is None else [rules])).items():
+        part = "fx_rates" if name == "fx_rates" else "fraud_rules" if name in _FRAUD else "rules"
+        files.setdefault(part, {})[name] = file
+    hashes = {}
+    for part, listed in files.items():
+        digest = hashlib.sha256()
+        for name, file in sorted(listed.items()):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        hashes[part] = digest.hexdigest()[:16]
+    known = {name: app.model_dump(exclude={"write_keys", *ROUTING_FIELDS}) for name, app in sorted(apps.apps.items())}
+    hashes["apps"] = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    return hashes

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from decisions.comparison import compare
-from decisions.scenario import Scenario, ScenarioError, is_built, mark
+from decisions.scenario import INTERNAL_RULE, Scenario, ScenarioError, is_built, mark
 from lakehouse.lake import Lake
 from lakehouse.rules import seed_files
 from lakehouse.settings import Settings
@@ -64,7 +64,7 @@ def _ruled(settings: Settings) -> list[str]:
 
     What is internal is told at the very beginning, so that rule would select them all; no scenario replaces it.
     """
-    rules = [name for name in seed_files(settings.dbt_project) if name != "rule_internal_traffic"]
+    rules = [name for name in seed_files(settings.dbt_project) if name != INTERNAL_RULE]
     return ["--select", *(f"{name}+,+tag:decision" for name in rules)]
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from lakehouse.currencies import CURRENCIES
+from lakehouse.rule_shapes import CHANNEL_CODES
 from quality.suite import Suite, is_filled, is_one_of, is_unique, key, mart, never, plain
 
-_CHANNELS: Final = ("paid_search", "social", "network", "affiliate", "referral", "owned", "organic", "unknown")
 _CAMPAIGN: Final = ("app_id", "date", "platform", "partner", "campaign_id")
 
 _PERFORMANCE: Final = mart(
@@ -129,7 +129,7 @@ _HISTORY: Final = mart(
             "warning",
         ),
     },
-    is_one_of("channel_code", _CHANNELS, "channels of rule_channels"),
+    is_one_of("channel_code", CHANNEL_CODES, "channels of rule_channels"),
     is_filled("channel_code", "every campaign has a channel"),
     columns=plain("channel_code"),
     missing_severity="warning",
@@ -145,7 +145,7 @@ _CAMPAIGNS: Final = mart(
         "has_negative_count": ("least(adsets, names) < 0", "counts start at zero", "critical"),
         "has_no_id": ("campaign_id = ''", "a campaign has an id", "critical"),
     },
-    is_one_of("channel_code", _CHANNELS, "channels of rule_channels"),
+    is_one_of("channel_code", CHANNEL_CODES, "channels of rule_channels"),
     is_filled("channel_code", "every campaign has a channel"),
     columns=plain("channel_code"),
     missing_severity="warning",

@@ -13,8 +13,8 @@ from simulator.market import CAMPAIGNS
 
 
 class Kind(StrEnum):
-    """STOPPED: no installs, no cost. LOST: 60 % of the installs are missing, what they cost is not. DEARER: the price
-    of an install doubles."""
+    """STOPPED: no installs, no cost. LOST: 60 % of the installs are missing, but the network counts and bills them all.
+    DEARER: the price of an install doubles."""
 
     STOPPED = "stopped"
     LOST = "lost"
@@ -44,11 +44,12 @@ class Incident:
     @classmethod
     def parse(cls, text: str) -> Self:
         """KIND:CAMPAIGN:DAY or KIND:CAMPAIGN:DAY:DAYS; ValueError says what is wrong."""
-        kind, campaign_id, *numbers = [*text.split(":"), ""] if ":" not in text else text.split(":")
+        parts = text.split(":")
+        kind, numbers = parts[0], parts[2:]
         if kind not in list(Kind) or len(numbers) not in (1, 2) or not all(number.isdigit() for number in numbers):
             kinds = ", ".join(Kind)
             raise ValueError(f"{text} is not KIND:CAMPAIGN:DAY or KIND:CAMPAIGN:DAY:DAYS with a kind of {kinds}")
-        return cls(Kind(kind), campaign_id, *map(int, numbers))
+        return cls(Kind(kind), parts[1], *map(int, numbers))
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.campaign_id}:{self.first_day}:{self.days}"

@@ -60,7 +60,7 @@ def true_spend(market: Market, day: int, installs: float) -> tuple[F64, F64]:
     billed = installs * market.credited_share * market.pace(day)[:-1]
     prices = np.array([c.cpi for c in market.campaigns])
     spend = billed * prices * market.dearness(day) * np.exp(0.08 * rng.normal(size=len(prices)))
-    return spend, billed * market.brought(day)[:-1]
+    return spend, np.where(market.dearness(day) > 0, billed, 0.0)  # installs that are lost are billed all the same
 
 
 def draw_costs(market: Market, day: int, installs: float) -> CostRows:

@@ -242,6 +242,8 @@ def test_what_cannot_be_answered_is_a_sentence(home: Home, tmp_path: Path) -> No
     (tmp_path / "bad" / f"{WINDOWS}.csv").write_text("a\n", encoding="utf-8")
     money = tmp_path / "fx_rates.csv"
     shutil.copyfile(PROJECT / "seeds" / "fx_rates.csv", money)
+    internal = tmp_path / "rule_internal_traffic.csv"
+    shutil.copyfile(PROJECT / "seeds" / internal.name, internal)
     rules = str(home.folder / "short")
     for where, arguments, code, sentence in (
         (empty, ("whatif", "--rules", rules), 1, "nothing to compare with yet"),
@@ -252,6 +254,7 @@ def test_what_cannot_be_answered_is_a_sentence(home: Home, tmp_path: Path) -> No
         (home, ("whatif",), 2, "--rules FILE_OR_DIR"),
         (home, ("whatif", "--rules", str(tmp_path / "bad")), 1, "row 1: the header is a, and must be app_id"),
         (home, ("whatif", "--rules", str(money)), 1, "fx_rates.csv decides about no install"),
+        (home, ("whatif", "--rules", str(internal)), 1, "rule_internal_traffic.csv changes the records themselves"),
         (home, ("whatif", "--rules", rules, "--name", "../x"), 1, "is no name for a scenario"),
         (home, ("whatif", "--rules", rules, "--name", "sensitivity"), 2, "is no name for a scenario"),
         (home, ("whatif", "--as-of", "77"), 1, "There is no run 77; the last finished run is 0."),
