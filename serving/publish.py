@@ -10,13 +10,13 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.engine import PinnedEngine
 from lakehouse.lake import Lake
@@ -29,6 +29,9 @@ from serving.publications import Publication, read_publications, switch, table_e
 from serving.readonly import STAGING_SUFFIX
 from serving.sql import quoted
 from serving.totals import checksum, clickhouse_sql, compare, duckdb_sql, totals_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Publication", "PublishError", "ServingError", "publish_marts"]
 
@@ -168,13 +171,27 @@ def _fill(engine: Engine, gold: Any, lake: Lake, mart: Mart, version: int) -> No
         if lake.is_local and engine.sees(Path(folder)):
             engine.command(mart.insert_from_delta_sql(engine.database, staging, folder, version))
             return
-        import pyarrow as pa
-
-        for batch in gold.sql(mart.select_gold_sql()).to_arrow_reader(ARROW_BATCH_ROWS):
-            if batch.num_rows:
-                engine.insert_arrow(staging, pa.Table.from_batches([batch]))
+        for block in _blocks(gold.sql(mart.select_gold_sql()).to_arrow_reader(ARROW_BATCH_ROWS)):
+            engine.insert_arrow(staging, block)
     except QueryError as error:
         raise ServingError(
             f"Mart {mart.name} was not published: ClickHouse refused its rows ({error}); the mart published before is "
             "still served."
         ) from error
+
+
+def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Tables of some ARROW_BATCH_ROWS rows: gold comes a file at a time, and each insert costs ClickHouse a part."""
+    import pyarrow as pa
+
+    gathered: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if batch.num_rows:
+            gathered.append(batch)
+            rows += batch.num_rows
+        if rows >= ARROW_BATCH_ROWS:
+            yield pa.Table.from_batches(gathered)
+            gathered, rows = [], 0
+    if gathered:
+        yield pa.Table.from_batches(gathered)

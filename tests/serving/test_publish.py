@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import worlds
 
@@ -84,6 +85,22 @@ def test_a_mart_has_every_value_of_gold(
     assert {tuple(map(str, row)) for row in result.rows} == expected
     (scores,) = query_rows(settings, f"select score from {MART}")
     assert sorted(map(repr, (row[0] for row in scores.rows))) == sorted(map(repr, data["score"].to_pylist()))
+
+
+def test_a_mart_of_many_small_files_is_sent_as_a_few_inserts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(elsewhere(tmp_path))
+    data = worlds.campaign_daily(rows=90)
+    worlds.write_gold(settings, MART, data, ("date",))
+    assert pc.count_distinct(data["date"]).as_py() > 20
+    monkeypatch.setattr("serving.publish.ARROW_BATCH_ROWS", 60)
+
+    worlds.publish(settings, MART)
+
+    with connect(settings) as engine:
+        ((inserts,),) = engine.rows(f"select max(max_block_number) from system.parts where table = '{MART}'")
+    assert inserts == 2
 
 
 def test_types_order_and_comments_follow_gold_and_dbt(settings: Settings, tmp_path: Path) -> None:
