@@ -27,7 +27,7 @@ from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.apps import load_apps
 from lakehouse.contract import bronze_schemas
-from lakehouse.engine import PLAIN_JOINS, create_view, create_views, select_files, select_list
+from lakehouse.engine import PLAIN_JOINS, PLAIN_JOINS_AND_SIDES, create_view, create_views, select_files, select_list
 from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.plan import create_new_views, new_files
 from lakehouse.predictions import PREDICTION_SCHEMAS
@@ -83,7 +83,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         self.configure_cursor(conn)
         # Files never change once written, and every model and test opens them again: keep footers, do not look twice.
         conn.execute("set global parquet_metadata_cache = true")
-        conn.execute(PLAIN_JOINS)
+        plan = json.loads(os.environ.get("UNMOGROWP_PLAN") or "{}")
+        is_partial = plan.get("mode") == "incremental"
+        conn.execute(PLAIN_JOINS if is_partial else PLAIN_JOINS_AND_SIDES)
         conn.execute("set global validate_external_file_cache = 'NO_VALIDATION'")
         pinned = json.loads(os.environ.get("UNMOGROWP_SNAPSHOT") or "null")
         try:
@@ -91,7 +93,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             create_empty_views(conn, self._snapshot)
             create_apps_table(conn, self._settings)
             create_rule_files_table(conn, self._settings)
-            self._create_new_views(conn)
+            if is_partial:
+                self._create_new_views(conn, plan.get("consumed", {}))
         except (UnsupportedTableError, SettingError) as error:
             raise DbtRuntimeError(str(error)) from error
         if pinned is None:
@@ -155,11 +158,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             {"run_id": run} if run else {}
         )
 
-    def _create_new_views(self, conn: duckdb.DuckDBPyConnection) -> None:
-        plan = json.loads(os.environ.get("UNMOGROWP_PLAN") or "{}")
-        if plan.get("mode") != "incremental":
-            return
-        consumed: Mapping[str, int] = plan.get("consumed", {})
+    def _create_new_views(self, conn: duckdb.DuckDBPyConnection, consumed: Mapping[str, int]) -> None:
         new = {t: new_files(self._lake, t, consumed.get(t), self._snapshot.get(t)) for t in bronze_schemas()}
         create_new_views(conn, self._lake, new, self._snapshot)
 

@@ -32,8 +32,41 @@ events as (
         and {{ planned_dates('event.event_date') }}
 ),
 
--- An install told again after a tracking prompt is the one it tells. Whose events are asked for is a filter, not a
--- join: joined to what is told first, it would share no more than the app with it.
+-- What a conversion gives to the events it takes.
+credits as (
+    select
+        decision.app_id,
+        decision.conversion_id,
+        decision.conversion_date,
+        decision.reason_code,
+        case
+            when decision.is_blocked then 'blocked'
+            when winner.conversion_id is null then 'organic'
+            else coalesce(winner.partner, 'unknown')
+        end as partner,
+        winner.campaign_id,
+        winner.campaign_name,
+        winner.adset_id,
+        winner.creative_id,
+        winner.site_id,
+        winner.conversion_id is null and not decision.is_blocked as is_organic
+    from {{ ref('attribution_decisions') }} as decision
+    left join {{ ref('attribution_candidates') }} as winner
+        on
+            decision.app_id = winner.app_id
+            and decision.conversion_id = winner.conversion_id
+            and decision.touch_id = winner.touch_id
+            and winner.is_winner
+    where decision.is_primary
+),
+
+conversions as (
+    select *
+    from {{ ref('int_conversions') }}
+    where {{ planned_keys('events', ['app_id', 'install_id'], 'event_date') }}
+),
+
+-- An install told again after a tracking prompt is the one it tells.
 installs as (
     select
         conversion.app_id,
@@ -42,22 +75,18 @@ installs as (
         told.conversion_id,
         told.conversion_type,
         told.counted_install_id,
-        decision.reason_code
-    from {{ ref('int_conversions') }} as conversion
+        credit.reason_code
+    from conversions as conversion
     inner join {{ ref('int_conversions') }} as told
         on conversion.app_id = told.app_id and conversion.told_install_id = told.install_id
-    inner join {{ ref('attribution_decisions') }} as decision
+    inner join credits as credit
         on
-            told.app_id = decision.app_id
-            and told.conversion_id = decision.conversion_id
-            and told.conversion_date = decision.conversion_date
-            -- So that the tables on the outside share more than the app, whichever is joined first.
-            and told.install_id = decision.install_id
+            told.app_id = credit.app_id
+            and told.conversion_id = credit.conversion_id
+            and told.conversion_date = credit.conversion_date
     where
-        (conversion.app_id, conversion.install_id) in (select app_id, install_id from events)
-        and conversion.conversion_type != 'reengagement'
+        conversion.conversion_type != 'reengagement'
         and told.conversion_type != 'reengagement'
-        and decision.is_primary
 ),
 
 -- Only an organic reinstall takes its events away from the device's counted install.
@@ -83,17 +112,44 @@ returns as (
         conversion.conversion_id,
         conversion.conversion_at,
         conversion.event_attribution,
-        {{ add_hours('conversion.conversion_at', '24 * conversion.reengagement_window_days') }} as until_at
+        {{ add_hours('conversion.conversion_at', '24 * conversion.reengagement_window_days') }} as until_at,
+        row_number() over (
+            partition by conversion.app_id, conversion.device_id, conversion.conversion_at
+            order by conversion.conversion_id
+        ) as place
     from {{ ref('int_conversions') }} as conversion
-    inner join {{ ref('attribution_decisions') }} as decision
+    inner join credits as credit
         on
-            conversion.app_id = decision.app_id
-            and conversion.conversion_id = decision.conversion_id
-            and conversion.conversion_date = decision.conversion_date
+            conversion.app_id = credit.app_id
+            and conversion.conversion_id = credit.conversion_id
+            and conversion.conversion_date = credit.conversion_date
     where
         conversion.conversion_type in ('reinstall', 'reengagement')
         and conversion.event_attribution != 'to_install'
-        and decision.reason_code = 'attributed'
+        and credit.reason_code = 'attributed'
+),
+
+-- A newer return replaces the earlier one for good: after its window the events are the install's again.
+latest as (
+    select
+        app_id,
+        device_id,
+        conversion_id,
+        event_attribution,
+        conversion_at as since_at,
+        until_at,
+        lead(conversion_at) over (partition by app_id, device_id order by conversion_at) as replaced_at
+    from returns
+    where place = 1
+),
+
+-- One row per event, two where the policy is to count it for the install as well.
+copies as (
+    select 'single' as copies, true as is_primary
+    union all
+    select 'double' as copies, true as is_primary
+    union all
+    select 'double' as copies, false as is_primary
 ),
 
 placed as (
@@ -101,48 +157,31 @@ placed as (
         events.*,
         credit.conversion_id as install_conversion_id,
         latest.conversion_id as return_conversion_id,
-        latest.event_attribution,
-        -- A newer return replaces the earlier one for good: after its window the events are the install's again.
-        coalesce(events.event_at < latest.until_at, false) as is_taken,
-        row_number() over (
-            partition by events.app_id, events.record_id order by latest.conversion_at desc, latest.conversion_id
-        ) as place
+        latest.conversion_id is not null as is_taken,
+        case when latest.event_attribution = 'double' then 'double' else 'single' end as copies
     from events
     inner join install_credits as credit
         on events.app_id = credit.app_id and events.install_id = credit.install_id
-    left join returns as latest
+    left join latest
         on
             credit.app_id = latest.app_id
             and credit.device_id = latest.device_id
-            and events.event_at >= latest.conversion_at
+            and events.event_at >= latest.since_at
+            and events.event_at < latest.until_at
+            and events.event_at < coalesce(latest.replaced_at, latest.until_at)
 ),
 
 credited as (
     select
-        *,
-        case when is_taken then return_conversion_id else install_conversion_id end as conversion_id,
-        true as is_primary
+        placed.*,
+        copies.is_primary,
+        placed.is_taken and copies.is_primary as is_retargeting,
+        case
+            when placed.is_taken and copies.is_primary then placed.return_conversion_id
+            else placed.install_conversion_id
+        end as conversion_id
     from placed
-    where place = 1
-    union all
-    select
-        *,
-        install_conversion_id as conversion_id,
-        false as is_primary
-    from placed
-    where place = 1 and is_taken and event_attribution = 'double'
-),
-
-decisions as (
-    select app_id, conversion_id, touch_id, is_blocked
-    from {{ ref('attribution_decisions') }}
-    where is_primary
-),
-
-winners as (
-    select app_id, conversion_id, touch_id, partner, campaign_id, campaign_name, adset_id, creative_id, site_id
-    from {{ ref('attribution_candidates') }}
-    where is_winner
+    inner join copies on placed.copies = copies.copies
 )
 
 select
@@ -155,28 +194,19 @@ select
     credited.event_at,
     credited.event_date,
     credited.install_id,
-    case
-        when decision.is_blocked then 'blocked'
-        when winner.conversion_id is null then 'organic'
-        else coalesce(winner.partner, 'unknown')
-    end as partner,
-    winner.campaign_id,
-    winner.campaign_name,
-    winner.adset_id,
-    winner.creative_id,
-    winner.site_id,
-    winner.conversion_id is null and not decision.is_blocked as is_organic,
-    credited.is_taken and credited.is_primary as is_retargeting,
+    credit.partner,
+    credit.campaign_id,
+    credit.campaign_name,
+    credit.adset_id,
+    credit.creative_id,
+    credit.site_id,
+    credit.is_organic,
+    credited.is_retargeting,
     credited.is_inherited,
     credited.revenue_kind,
     credited.amount_micros,
     credited.currency,
     credited.revenue_usd
 from credited
-inner join decisions as decision
-    on credited.app_id = decision.app_id and credited.conversion_id = decision.conversion_id
-left join winners as winner
-    on
-        decision.app_id = winner.app_id
-        and decision.conversion_id = winner.conversion_id
-        and decision.touch_id = winner.touch_id
+inner join credits as credit
+    on credited.app_id = credit.app_id and credited.conversion_id = credit.conversion_id
