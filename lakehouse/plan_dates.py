@@ -305,14 +305,16 @@ def _active_dates(connection: duckdb.DuckDBPyConnection, conversion_dates: set[d
         ),
         installs as (
             select distinct app_id, install_id from silver.int_conversions semi join devices using (app_id, device_id)
-        )
+        ),
+        -- One that is new to the lake has no conversion yet, and what came in before it may be its own.
+        credited as (from installs union select app_id, install_id from changed_installs)
         select distinct e.event_date, e.record_type = 'session' as is_open
             from silver.stg_app_events e semi join installs using (app_id, install_id)
             where e.event_date >= date '{min(conversion_dates).isoformat()}'
             and e.record_type in ('event', 'ad_revenue', 'uninstall', 'session')
         union
         -- Renewals name no install, but are credited through one.
-        select distinct r.event_date, false from silver.int_money_events r semi join installs using (app_id, install_id)
+        select distinct r.event_date, false from silver.int_money_events r semi join credited using (app_id, install_id)
             where r.is_inherited
         union
         -- Of an install that is new to the lake also what a wrong clock put before it.

@@ -251,6 +251,18 @@ def test_the_first_order_of_a_subscription_dirties_its_renewals(world: World) ->
     assert world.plan().dates["event_dates"] == days(-9, -1)
 
 
+def test_an_install_that_comes_late_dirties_the_renewals_of_its_orders(world: World) -> None:
+    renewal = event("r", -1, "event", "i2") | {"original_order_id": "o", "is_inherited": True}
+    known = [event("a", -9, "install"), event("b", -9, "event", "i2"), renewal]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    told = [*known[:2], renewal | {"install_id": None}]
+    world.lake.overwrite("silver/stg_app_events", table(BRONZE["bronze/bronze_app_events"], told))
+    world.record()
+    world.land("bronze/bronze_app_events", [event("c", -10, "install", "i2")])
+    assert world.plan().dates["credit_dates"] == days(-10, -9, -1)
+
+
 def test_a_rate_dirties_the_amounts_of_its_currency_until_the_day_of_the_next_rate(world: World) -> None:
     installs = [event(f"in{n}", n, "install", f"i{n}") for n in (-30, -20)]
     world.land("bronze/bronze_app_events", installs)
