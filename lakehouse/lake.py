@@ -29,6 +29,9 @@ LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml", "meta")
 _COMMIT_TRIES: Final = 8
 # ZSTD-1 writes as fast as snappy and 40 % smaller; a checkpoint every 10 commits halves the time of a commit.
 _COMPRESSION: Final = {"compression": "ZSTD", "compression_level": 1}
+# With instants, what seldom repeats in a model: a dictionary of it would be as long as the column. Without, the largest
+# models are a tenth to a sixth smaller, sooner written, and take a sixth less memory.
+_ROW_IDS: Final = frozenset({"record_id", "payload_hash", "conversion_id", "touch_id", "click_id"})
 # A commit every few seconds makes tens of thousands of log files a day, which every opening lists: a week is kept. A
 # platform that rested longer plans a full refresh.
 _TABLE_PROPERTIES: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
@@ -305,7 +308,7 @@ class Lake:
             name=None if exists else table.partition("/")[2],
             description=None if exists else description,
             configuration=None if exists else _TABLE_PROPERTIES,
-            writer_properties=_writer_properties(),
+            writer_properties=_writer_properties(_of_one_row(data.schema)),
             commit_properties=CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=_COMMIT_TRIES),
             storage_options=self.storage_options or None,
         )
@@ -345,6 +348,10 @@ class Lake:
         folders = {path.parent for path in paths} | {log.parent, folder, folder.parent, folder.parent.parent}
         for path in [*sorted(paths), log, *sorted(folders)]:
             _fsync(path)
+
+
+def _of_one_row(schema: pa.Schema) -> list[str]:
+    return [f.name for f in schema if f.name in _ROW_IDS or pa.types.is_timestamp(f.type)]
 
 
 def _writer_properties(distinct: Sequence[str] = ()) -> WriterProperties:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -85,6 +86,20 @@ def test_a_partial_replace_refuses_another_schema(lake: Lake) -> None:
         lake.overwrite("gold/t", wider, replace_where="day = '2026-01-01'")
     lake.overwrite("gold/t", wider)
     assert lake.schema("gold/t").names == ["n", "day", "extra"]
+
+
+def test_a_model_has_dictionaries_of_what_repeats_only(lake: Lake) -> None:
+    schema = pa.schema(
+        [("record_id", pa.string()), ("event_at", pa.timestamp("us", "UTC")), ("campaign_id", pa.string())]
+    )
+    sent = [
+        {"record_id": f"r{n}", "event_at": dt.datetime(2026, 1, 1, n, tzinfo=dt.UTC), "campaign_id": "c"}
+        for n in range(9)
+    ]
+    lake.overwrite("silver/t", pa.Table.from_pylist(sent, schema))
+    [file] = lake.files("silver/t")
+    columns = [pq.ParquetFile(file).metadata.row_group(0).column(n) for n in range(3)]
+    assert [column.has_dictionary_page for column in columns] == [False, False, True]
 
 
 @pytest.mark.parametrize("name", ["gold", "gold/", "nowhere/t", "gold/a/b"])
