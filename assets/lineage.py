@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any, Final
 
 import dagster as dg
@@ -18,26 +18,24 @@ def table_metadata(lake: Lake, table: str, version: int | None, *, preview: bool
     """Metadata of a table's version; only says that it is absent when there is none."""
     if version is None:
         return {"dagster/row_count": 0, "state": "the table does not exist yet"}
-    handle = lake.open(table, version)
+    # One look: opening a table of hundreds of files costs a tenth of a second.
+    found = lake.contents(table, version)
     metadata: dict[str, Any] = {
-        "dagster/row_count": lake.row_count(table, version),
+        "dagster/row_count": found.rows,
         "dagster/uri": lake.uri(table),
         "delta_version": version,
-        "committed_at": dg.MetadataValue.timestamp(
-            datetime.fromtimestamp(handle.history(1)[0]["timestamp"] / 1000, tz=UTC)
-        ),
+        "committed_at": dg.MetadataValue.timestamp(found.committed_at),
     }
     if preview:
-        metadata["preview"] = dg.MetadataValue.md(_preview(lake, table, version))
+        metadata["preview"] = dg.MetadataValue.md(_preview(found.files if lake.is_local else []))
     return metadata
 
 
-def _preview(lake: Lake, table: str, version: int) -> str:
+def _preview(files: Sequence[str]) -> str:
     """The first rows as a Markdown table; rows of one file, as reading more would cost more than it tells."""
     import pyarrow.parquet as pq
 
-    files = lake.files(table, version)
-    if not files or not lake.is_local:
+    if not files:
         return "_no rows_"
     batch = next(pq.ParquetFile(files[0]).iter_batches(batch_size=_PREVIEW_ROWS), None)
     if batch is None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -44,6 +44,17 @@ class Contents:
     version: int
     schema: pa.Schema
     files: list[str]
+    _handle: DeltaTable
+
+    @property
+    def rows(self) -> int:
+        """Rows by the log's statistics."""
+        return int(self._handle.count())
+
+    @property
+    def committed_at(self) -> datetime:
+        """When this version was written, UTC."""
+        return datetime.fromtimestamp(self._handle.history(1)[0]["timestamp"] / 1000, tz=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,7 @@ class Lake:
         handle = self.open(table, version)
         refuse_unsupported(table, handle)
         files = sorted(_local_path(uri) if self.is_local else uri for uri in handle.file_uris())
-        return Contents(int(handle.version()), pa.schema(handle.schema().to_arrow()), files)
+        return Contents(int(handle.version()), pa.schema(handle.schema().to_arrow()), files, handle)
 
     def file_count(self, table: str, partition: tuple[str, str]) -> int:
         """Data files of a partition (column, value) in the newest version."""
@@ -293,21 +304,20 @@ class Lake:
 
         A partial replace keeps the schema: SchemaChangeError otherwise. Every row must match `replace_where`.
         """
-        exists = self.exists(table)
-        partial = exists and replace_where is not None
-        if partial:
-            require_same_schema(table, self.schema(table), data.schema)
-        handle: DeltaTable | str = self.open(table) if exists else self.uri(table)
+        known = self.open(table) if self.exists(table) else None
+        partial = known is not None and replace_where is not None
+        if known is not None and partial:
+            require_same_schema(table, pa.schema(known.schema().to_arrow()), data.schema)
         write_deltalake(
-            handle,
+            self.uri(table) if known is None else known,
             data,
             mode="overwrite",
             predicate=replace_where if partial else None,
-            schema_mode=None if partial or not exists else "overwrite",
+            schema_mode=None if partial or known is None else "overwrite",
             partition_by=list(partition_by) or None,
-            name=None if exists else table.partition("/")[2],
-            description=None if exists else description,
-            configuration=None if exists else _TABLE_PROPERTIES,
+            name=None if known else table.partition("/")[2],
+            description=None if known else description,
+            configuration=None if known else _TABLE_PROPERTIES,
             writer_properties=_writer_properties(_of_one_row(data.schema)),
             commit_properties=CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=_COMMIT_TRIES),
             storage_options=self.storage_options or None,
