@@ -15,6 +15,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -51,6 +53,9 @@ _ANSWERS: Final = dict.fromkeys(SEGMENT_ROUTES, answers.segment_answer) | {APPSF
 # Bodies up to this size are read in one call and held as announced; larger ones are held as they come, so that a slow
 # sender cannot keep memory from others by announcing much.
 _READ_AT_ONCE: Final = 256 * 1024
+# How much of a body that decides nothing is waited for, and how long.
+_HEARD_OUT_BYTES: Final = 64 * 1024
+_HEARD_OUT_SECONDS: Final = 2.0
 # Part of the memory that requests may use of which only the body can say whose they are.
 _KEYLESS_SHARE: Final = 8
 _REQUEST_ID: Final = re.compile(r"^[A-Za-z0-9._:-]{8,128}$")
@@ -66,6 +71,14 @@ class _Refused(Exception):  # noqa: N818 - carries the answer
 
 class _CutOffError(Exception):
     """The sender went away in the middle of its body."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """The body of a request, and whether anybody has asked for it."""
+
+    proto: Any
+    is_asked_for: bool = False
 
 
 class Endpoint:
@@ -102,9 +115,10 @@ class Endpoint:
         """Answer one request."""
         route, named_app = (scope.path, "") if scope.path in self._pages else resolve(scope.path) or ("other", "")
         request_id, started = next(self._request_ids), time.perf_counter()
+        sent = _Sent(proto)
         self.in_flight += 1
         try:
-            answer = await self._answer(scope, proto, route, named_app, request_id)
+            answer = await self._answer(scope, sent, route, named_app, request_id)
         except _Refused as refused:
             answer = refused.answer
         except RateLimited as limited:
@@ -121,6 +135,8 @@ class Endpoint:
             self.in_flight -= 1
         self._metrics.answered(route, answer.status)
         self._finish(scope, answer, request_id)
+        if not sent.is_asked_for:
+            await _hear_out(scope.headers, proto)
         proto.response_bytes(answer.status, answer.headers, answer.body)
         if self._settings.ingest_log_requests:
             told = {"request_id": request_id, "route": route, "method": scope.method, "status": answer.status}
@@ -136,7 +152,7 @@ class Endpoint:
         if self.is_draining:
             answer.headers.append(("connection", "close"))
 
-    async def _answer(self, scope: Any, proto: Any, route: str, named_app: str, request_id: str) -> Answer:
+    async def _answer(self, scope: Any, sent: _Sent, route: str, named_app: str, request_id: str) -> Answer:
         try:
             caller = self._gate.arrive(scope.client, scope.headers)
         except RateLimited as limited:
@@ -163,10 +179,10 @@ class Endpoint:
             return answers.refusal("method_not_allowed", allow="POST")
         if self.is_draining or self._disk.is_low:
             return answers.refusal("unavailable")
-        return await self._post(scope, proto, route, named_app, caller, request_id)
+        return await self._post(scope, sent, route, named_app, caller, request_id)
 
     async def _post(
-        self, scope: Any, proto: Any, route: str, named_app: str, caller: Caller, request_id: str
+        self, scope: Any, sent: _Sent, route: str, named_app: str, caller: Caller, request_id: str
     ) -> Answer:
         headers = scope.headers
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -183,7 +199,7 @@ class Endpoint:
             with Hold(self._keyless_memory if is_keyless else self.memory) as hold:
                 async with asyncio.timeout(self._settings.ingest_body_seconds):
                     limit = body_limit(route, self._settings.ingest_max_body_bytes, is_keyless=is_keyless)
-                    body = await self._read(proto, _length(headers.get("content-length")), hold, limit)
+                    body = await self._read(sent, _length(headers.get("content-length")), hold, limit)
                 is_device = headers.get(SOURCE_HEADER, "").strip().lower() == "sdk"
                 address, agent = (str(caller.address), headers.get("user-agent")) if is_device else (None, None)
                 source = _SOURCES.get(route) or ("sdk" if is_device else "s2s")
@@ -214,8 +230,9 @@ class Endpoint:
         answer = _ANSWERS.get(route, answers.result_answer)
         return answer(checked.accepted, checked.rejects, request_id, unreadable=taken.is_unreadable)
 
-    async def _read(self, proto: Any, length: int | None, hold: Hold, limit: int) -> bytes:
+    async def _read(self, sent: _Sent, length: int | None, hold: Hold, limit: int) -> bytes:
         """The body as sent; one beyond the limit is read before it is refused, so that its sender hears."""
+        sent.is_asked_for, proto = True, sent.proto
         if length is not None and length <= min(limit, _READ_AT_ONCE):
             hold.add(length)
             body: bytes = await proto()
@@ -312,6 +329,25 @@ def settle(loop: asyncio.AbstractEventLoop, futures: list[Any], error: OSError |
                     future.set_exception(error)
 
     loop.call_soon_threadsafe(wake)
+
+
+async def _hear_out(headers: Any, proto: Any) -> None:
+    """Take a small body that the answer does not depend on.
+
+    The server closes a connection whose body it has not read; if the body is on its way then, the sender's machine
+    drops the answer and reports a reset instead.
+    """
+    length = _length(headers.get("content-length"))
+    is_none = length == 0 if length is not None else headers.get("transfer-encoding") is None
+    if is_none or (length or 0) > _HEARD_OUT_BYTES:
+        return
+    with suppress(TimeoutError, ProtocolClosed):
+        async with asyncio.timeout(_HEARD_OUT_SECONDS):
+            size = 0
+            async for part in proto:
+                size += len(part)
+                if size > _HEARD_OUT_BYTES:
+                    return
 
 
 def _length(text: str | None) -> int | None:

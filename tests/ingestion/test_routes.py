@@ -29,6 +29,40 @@ def counted(endpoint: Running) -> list[bytes]:
     return [row for row in text.splitlines() if row.startswith(b"unmogrowp_ingest_records")]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/openapi.json", {}, 200),
+        ("PUT", "/v1/events", {}, 405),
+        ("POST", "/nowhere", {}, 404),
+        ("POST", "/v1/events", {"content-type": "image/png"}, 415),
+        ("POST", "/v1/events", {"content-type": "application/json", "authorization": "Bearer wrong"}, 401),
+    ],
+)
+def test_a_body_that_nobody_asked_for_is_taken_off_the_connection(
+    endpoint: Running, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    connection = http.client.HTTPConnection(endpoint.address.host, endpoint.address.port, timeout=30)
+    connection.putrequest(method, path)
+    for name, value in (headers | {"content-length": "9"}).items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    time.sleep(0.3)  # time enough to answer and to close
+    connection.send(b"late body")
+    answer = connection.getresponse()
+    assert (answer.status, answer.will_close) == (status, False)
+    answer.read()
+    connection.auto_open = 0
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_long_answer_reaches_a_sender_whose_body_nobody_asked_for(endpoint: Running) -> None:
+    pages = {endpoint.request("GET", "/openapi.json", b"unasked").body for _ in range(300)}
+    assert len(pages) == 1
+
+
 def test_pages(endpoint: Running) -> None:
     assert endpoint.request("GET", "/healthz", key=None).json == {"alive": True}
     assert endpoint.request("GET", "/readyz", key=None).json == {"ready": True, "reason": None}
