@@ -118,29 +118,36 @@ class Endpoint:
         sent = _Sent(proto)
         self.in_flight += 1
         try:
-            answer = await self._answer(scope, sent, route, named_app, request_id)
-        except _Refused as refused:
-            answer = refused.answer
-        except RateLimited as limited:
-            self._metrics.rate_limited.labels(limited.kind).inc()
-            answer = answers.refusal("rate_limited", retry_after=str(math.ceil(limited.seconds)))
-        except (_CutOffError, ProtocolClosed):
-            self._metrics.answered(route, CLOSED)  # nobody is there to be answered
-            return
-        except Exception as error:
-            # A fault of ours; the sender may try again. The message of the error may quote a record, so only the place.
-            log.error("%s failed: %s", route, place_of(error), extra={"request_id": request_id})
-            answer = answers.refusal("unavailable")
+            answer = await self._outcome(scope, sent, route, named_app, request_id)
+            if answer is not None and not sent.is_asked_for:
+                await _hear_out(scope.headers, proto)
         finally:
             self.in_flight -= 1
+        if answer is None:
+            self._metrics.answered(route, CLOSED)
+            return
         self._metrics.answered(route, answer.status)
         self._finish(scope, answer, request_id)
-        if not sent.is_asked_for:
-            await _hear_out(scope.headers, proto)
         proto.response_bytes(answer.status, answer.headers, answer.body)
         if self._settings.ingest_log_requests:
             told = {"request_id": request_id, "route": route, "method": scope.method, "status": answer.status}
             log.info("answered", extra=told | {"milliseconds": round(1_000 * (time.perf_counter() - started), 1)})
+
+    async def _outcome(self, scope: Any, sent: _Sent, route: str, named_app: str, request_id: str) -> Answer | None:
+        """The answer, also where a request fails; None if nobody is there to be answered."""
+        try:
+            return await self._answer(scope, sent, route, named_app, request_id)
+        except _Refused as refused:
+            return refused.answer
+        except RateLimited as limited:
+            self._metrics.rate_limited.labels(limited.kind).inc()
+            return answers.refusal("rate_limited", retry_after=str(math.ceil(limited.seconds)))
+        except (_CutOffError, ProtocolClosed):
+            return None
+        except Exception as error:
+            # A fault of ours; the sender may try again. The message of the error may quote a record, so only the place.
+            log.error("%s failed: %s", route, place_of(error), extra={"request_id": request_id})
+            return answers.refusal("unavailable")
 
     def _finish(self, scope: Any, answer: Answer, request_id: str) -> None:
         """Headers of every answer. The sender's own request id comes back if it is sane; the lake keeps ours."""
