@@ -26,8 +26,8 @@ def table_metadata(lake: Lake, table: str, version: int | None, *, preview: bool
         "delta_version": version,
         "committed_at": dg.MetadataValue.timestamp(found.committed_at),
     }
-    if preview:
-        metadata["preview"] = dg.MetadataValue.md(_preview(found.files if lake.is_local else []))
+    if preview and lake.is_local:
+        metadata["preview"] = dg.MetadataValue.md(_preview(found.files))
     return metadata
 
 
