@@ -20,7 +20,7 @@ from lakehouse.settings import Settings
 # data, and has joined on the app alone, which squares the installs of an app.
 PLAIN_JOINS: Final = "set global disabled_optimizers = 'join_order'"
 # Where everything is built, the right table of a join is the one kept in memory, as written; guessed, it was often the
-# larger one: twice the memory, a quarter more time. The few dates of a later run are the smaller side of any join.
+# larger one, for up to twice the memory and time. A later run joins a few dates to all of history.
 PLAIN_JOINS_AND_SIDES: Final = "set global disabled_optimizers = 'join_order,build_side_probe_side'"
 
 _DUCKDB_TYPES: Final = {
