@@ -112,8 +112,8 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def split(body: bytes, content_type: str) -> list[bytes]:
-    """The records of a body: NDJSON lines, the elements of an array, or the one object it is."""
+def split(body: bytes, content_type: str) -> list[bytes] | bytes:
+    """The records of a body: the elements of an array, the one object it is, or its lines, not taken apart."""
     body = body.removeprefix(_BOM).strip(b" \t\r\n")
     if not body:
         raise Rejected("empty_body", "the body holds no record")
@@ -124,6 +124,11 @@ def split(body: bytes, content_type: str) -> list[bytes]:
             return [body]
     if body.count(b"\n") >= MAX_RECORDS:
         raise TooLarge("too_many_records")
+    return body
+
+
+def lines_of(body: bytes) -> list[bytes]:
+    """The lines of a body that are not blank."""
     return [line for line in body.split(b"\n") if line and not line.isspace()]
 
 

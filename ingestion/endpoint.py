@@ -26,6 +26,7 @@ from ingestion import answers, bodies, origins
 from ingestion.access import Denied, key_of
 from ingestion.answers import Answer
 from ingestion.apple_keys import PUBLISHED, AppleKeys
+from ingestion.deadlines import Deadlines
 from ingestion.disk import DiskGuard
 from ingestion.frames import Request, encode_frame
 from ingestion.gate import Caller, Gate
@@ -97,6 +98,7 @@ class Endpoint:
         self._gate = Gate(settings)
         self._intake = Intake(settings, self._gate, apple_keys)
         self._disk = DiskGuard(spool.folder, settings.ingest_disk_reserve_bytes)
+        self._deadlines = Deadlines(settings.ingest_body_seconds)
         self.memory = Budget(settings.ingest_memory_bytes)
         self._keyless_memory = Budget(settings.ingest_memory_bytes // _KEYLESS_SHARE)
         self.in_flight = 0
@@ -204,7 +206,7 @@ class Endpoint:
         try:
             app = None if is_keyless else self._intake.app_of(key, route, self._clock(), caller)
             with Hold(self._keyless_memory if is_keyless else self.memory) as hold:
-                async with asyncio.timeout(self._settings.ingest_body_seconds):
+                with self._deadlines.begin():
                     limit = body_limit(route, self._settings.ingest_max_body_bytes, is_keyless=is_keyless)
                     body = await self._read(sent, _length(headers.get("content-length")), hold, limit)
                 is_device = headers.get(SOURCE_HEADER, "").strip().lower() == "sdk"

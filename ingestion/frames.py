@@ -78,8 +78,11 @@ def encode_frame(request: Request, checked: Checked) -> bytes:
     """The frame of a request."""
     sizes = [(s.table, s.count, len(s.payload)) for s in checked.sections]
     header = _ENCODE.encode(_Header(request, checked.accepted, sizes, checked.rejects))
-    body = b"".join([_HEADER_LENGTH.pack(len(header)), header, *(s.payload for s in checked.sections)])
-    return _PREFIX.pack(MAGIC, len(body), zlib.crc32(body)) + body
+    parts = [_HEADER_LENGTH.pack(len(header)), header, *(s.payload for s in checked.sections)]
+    checksum = 0
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    return b"".join([_PREFIX.pack(MAGIC, sum(map(len, parts)), checksum), *parts])
 
 
 def read_frames(data: bytes) -> Iterator[Frame | Damage]:

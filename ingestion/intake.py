@@ -105,10 +105,15 @@ class Intake:
             if incoming.route == routes.APPSFLYER:
                 return self._appsflyer(text, incoming.named_app, app, now)
             sender = Sender({app.app_id}, self.registry.apps, incoming.address, incoming.user_agent)
-            lines = bodies.split(text, incoming.content_type)
+            records = bodies.split(text, incoming.content_type)
             if only := routes.ONLY.get(incoming.route):
-                return Taken(app, self._check_only(only, lines, sender, incoming.route, now), len(text))
-            return Taken(app, self._validator.check(lines, sender, now), len(text))
+                lines = bodies.lines_of(records) if isinstance(records, bytes) else records
+                checked = self._check_only(only, lines, sender, incoming.route, now)
+            elif isinstance(records, bytes):
+                checked = self._validator.check_lines(records, sender, now)
+            else:
+                checked = self._validator.check(records, sender, now)
+            return Taken(app, checked, len(text))
         except Rejected as verdict:
             if app is None and incoming.route not in routes.APPLE_ROUTES:
                 raise Denied("unauthorized") from None

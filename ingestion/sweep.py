@@ -59,9 +59,9 @@ def _are_common_fields_good(records: Sequence[Any], apps: Container[str], low: d
             return False
     if "" in {record.record_id.strip(EMPTY_ID) for record in records}:
         return False
-    happened = [record.event_at for record in records if record.event_at]
-    sent = [record.sent_at for record in records if record.sent_at]
-    return _are_between(happened, low, high) and _are_between(sent, SANE_FROM, SANE_UNTIL)
+    return _are_between([record.event_at for record in records], low, high) and _are_between(
+        [record.sent_at for record in records], SANE_FROM, SANE_UNTIL
+    )
 
 
 def _is_group_good(members: Sequence[Any], rules: Rules) -> bool:
@@ -75,8 +75,8 @@ def _is_group_good(members: Sequence[Any], rules: Rules) -> bool:
     if rules.required_any and not _has_one_each(members, rules.required_any):
         return False
     for name in rules.instants:
-        values = [getattr(record, name) for record in members]
-        if not _are_between([value for value in values if value], SANE_FROM, SANE_UNTIL):
+        # Mostly none is there.
+        if not _are_between([at for record in members if (at := getattr(record, name))], SANE_FROM, SANE_UNTIL):
             return False
     for name in rules.money:
         for record in members:
@@ -111,5 +111,12 @@ def _take_properties(members: Sequence[Any], texts: list[str]) -> None:
             keep(text)
 
 
-def _are_between(instants: Sequence[datetime], low: datetime, high: datetime) -> bool:
-    return not instants or (low <= min(instants) and max(instants) <= high)
+def _are_between(instants: Sequence[Any], low: datetime, high: datetime) -> bool:
+    """Whether all that are there lie within the bounds; quickest where all are there, or none."""
+    if not instants:
+        return True
+    try:
+        return bool(low <= min(instants) and max(instants) <= high)
+    except TypeError:
+        there = [instant for instant in instants if instant]
+        return not there or (low <= min(there) and max(there) <= high)

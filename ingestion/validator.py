@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET
 
 from ingestion import exact
+from ingestion.bodies import lines_of
 from ingestion.reasons import Reject, Rejected, reject
 from ingestion.records import RULES, Rules, record_decoder
 from ingestion.sweep import sweep
@@ -32,6 +33,7 @@ _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any]])
 _MORE: Final = {kind: rules for kind, rules in RULES.items() if rules.has_more}
 # Records that are swept together. One bad record makes its block be looked at one by one, and a sweep has a beginning.
 _BLOCK: Final = 64
+_BLOCK_BYTES: Final = 32 * 1024
 _WITH_DEVICE: Final = frozenset(kind for kind, rules in RULES.items() if rules.has_address)
 _TABLE: Final = {kind: rules.table for kind, rules in RULES.items()}
 
@@ -99,8 +101,10 @@ class Validator:
             block = lines[start : start + _BLOCK]
             if len(block) == 1:
                 surely_good = self._one(block[0], sender, low, high)
+            elif max(map(len, block)) > self._max_record:
+                surely_good = None
             else:
-                surely_good = self._sweep(block, sender, low, high)
+                surely_good = self._sweep(b"\n".join(block), len(block), sender, low, high)
             if surely_good is None:
                 doubtful += range(start, start + len(block))
             else:
@@ -108,6 +112,42 @@ class Validator:
                 parts.add(surely_good)
         if doubtful:
             self._look_closely(lines, doubtful, sender, (low, high), raws, positions, result, parts)
+        result.sections = parts.sections()
+        return result
+
+    def check_lines(self, body: bytes, sender: Sender, received_at: datetime) -> Checked:
+        """Check records, one JSON object per line of `body`; blank lines do not count.
+
+        Lines are taken apart only where one may be bad.
+        """
+        low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
+        result = Checked()
+        parts = _Parts()
+        doubtful: list[bytes] = []
+        positions: list[int] = []
+        start = position = 0
+        while start < len(body):
+            end = body.find(b"\n", start + _BLOCK_BYTES)
+            block = body[start : end if end >= 0 else len(body)]
+            start += len(block) + 1
+            count = block.count(b"\n") + 1
+            if count == 1:
+                surely_good = self._one(block, sender, low, high)
+            elif len(block) > self._max_record and max(map(len, block.split(b"\n"))) > self._max_record:
+                surely_good = None
+            else:
+                surely_good = self._sweep(block, count, sender, low, high)
+            if surely_good is None:
+                lines = lines_of(block)
+                doubtful += lines
+                positions += range(position, position + len(lines))
+                position += len(lines)
+            else:
+                result.accepted += count
+                position += count
+                parts.add(surely_good)
+        if doubtful:
+            self._look_closely(doubtful, range(len(doubtful)), sender, (low, high), None, positions, result, parts)
         result.sections = parts.sections()
         return result
 
@@ -186,14 +226,11 @@ class Validator:
             return None
         return [Section(_TABLE[record.__class__], 1, payload)]
 
-    def _sweep(self, lines: Sequence[bytes], sender: Sender, low: datetime, high: datetime) -> list[Section] | None:
-        """The sections if all records are surely good and no key was lost."""
-        if max(map(len, lines), default=0) > self._max_record:
-            return None
-        body = b"\n".join(lines)
+    def _sweep(self, body: bytes, count: int, sender: Sender, low: datetime, high: datetime) -> list[Section] | None:
+        """The sections if all of `count` records are surely good and no key was lost."""
         if _BACKSLASH in body:
             return None
-        found = sweep(body, len(lines), sender.apps, low, high)
+        found = sweep(body, count, sender.apps, low, high)
         if found is None:
             return None
         groups, properties = found
