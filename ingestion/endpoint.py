@@ -36,6 +36,7 @@ from ingestion.links import FORMAT, read_parameters
 from ingestion.logs import place_of
 from ingestion.metrics import Metrics
 from ingestion.openapi import openapi_page
+from ingestion.pace import delay
 from ingestion.reasons import Rejected
 from ingestion.routes import APPLE_ROUTES, APPSFLYER, CLICK, LINKS, SEGMENT_ROUTES, body_limit, resolve
 from ingestion.spool import Spool, SpoolFull
@@ -234,6 +235,8 @@ class Endpoint:
         frame = encode_frame(request, checked)
         hold.add(len(frame))
         await self._store(frame)
+        if held_back := delay(self._spool.lag):
+            await asyncio.sleep(held_back)
         self._metrics.count(route, checked.accepted, checked.rejects, taken.body_bytes)
         self._metrics.ack_seconds.observe(time.perf_counter() - started)
         answer = _ANSWERS.get(route, answers.result_answer)

@@ -71,6 +71,7 @@ class Spool:
         self.torn_bytes = self._trim_newest()
         sizes = {batch: self.path(batch).stat().st_size for batch in self._segments()}
         self._sealed: dict[int, int] = {batch: size for batch, size in sizes.items() if size}
+        self._sealed_at: dict[int, float] = dict.fromkeys(sorted(self._sealed), monotonic())
         for batch in [b for b, size in sizes.items() if not size]:
             if batch != max(sizes):
                 self.path(batch).unlink()
@@ -108,6 +109,13 @@ class Spool:
         with self._condition:
             return sorted(self._sealed)
 
+    @property
+    def lag(self) -> float:
+        """Seconds that the oldest sealed segment has waited to land, as far as this process knows; 0 if none waits."""
+        with self._condition:
+            since = next(iter(self._sealed_at.values()), None)
+        return 0.0 if since is None else self._monotonic() - since
+
     def append(self, frame: bytes, token: Any) -> None:
         """Queue a frame; its token comes back through `notify`. SpoolFull when too much waits already."""
         with self._condition:
@@ -131,6 +139,7 @@ class Spool:
         """
         with self._condition:
             self._sealed.pop(batch, None)
+            self._sealed_at.pop(batch, None)
             self._condition.notify()
         self.path(batch).unlink(missing_ok=True)
 
@@ -225,7 +234,7 @@ class Spool:
         os.close(self._descriptor)
         sealed, self._descriptor = self._batch - 1, following
         with self._condition:
-            self._sealed[sealed] = self._size
+            self._sealed[sealed], self._sealed_at[sealed] = self._size, self._monotonic()
             self._size, self._since = 0, None
         self._on_sealed(sealed)
 
