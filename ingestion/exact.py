@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -170,3 +171,19 @@ def _depth(value: Any) -> int:
                 below.extend(v for v in item if isinstance(v, (dict, list)))
         level = below
     return depth
+
+
+class _Named(msgspec.Struct):
+    record_id: str | None = None
+
+
+_NAMED: Final[Callable[[bytes], _Named]] = msgspec.json.Decoder(_Named).decode
+
+
+def readable_id(line: bytes) -> str | None:
+    """The record's id if the rest of the record lets it be read."""
+    try:
+        found = _NAMED(line).record_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return found[:256] if found else None

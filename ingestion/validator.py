@@ -10,7 +10,7 @@ equally many unless a key was lost. Only records that fail this test get the exa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -22,6 +22,7 @@ from ingestion import exact
 from ingestion.bodies import lines_of
 from ingestion.reasons import Reject, Rejected, reject
 from ingestion.records import RULES, Rules, record_decoder
+from ingestion.sections import Parts, Section
 from ingestion.sweep import sweep
 from ingestion.user_agents import parse_user_agent
 from ingestion.values import BLANK, EMPTY_ID, SANE_FROM, SANE_UNTIL, address_packer, check_bounds, micros
@@ -49,14 +50,6 @@ class Sender(msgspec.Struct, frozen=True):
     @property
     def tells_device(self) -> bool:
         return self.address is not None or self.user_agent is not None
-
-
-class Section(msgspec.Struct, array_like=True, gc=False):
-    """Accepted records of one bronze table in canonical form, one JSON object a line."""
-
-    table: int  # index into lakehouse.contract.RECORD_TABLES
-    count: int
-    payload: bytes
 
 
 class Checked(msgspec.Struct):
@@ -95,7 +88,7 @@ class Validator:
         """
         low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
         result = Checked()
-        parts = _Parts()
+        parts = Parts()
         doubtful: list[int] = []
         for start in range(0, len(lines), _BLOCK):
             block = lines[start : start + _BLOCK]
@@ -122,7 +115,7 @@ class Validator:
         """
         low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
         result = Checked()
-        parts = _Parts()
+        parts = Parts()
         doubtful: list[bytes] = []
         positions: list[int] = []
         start = position = 0
@@ -160,7 +153,7 @@ class Validator:
         raws: Sequence[bytes] | None,
         positions: Sequence[int] | None,
         result: Checked,
-        parts: _Parts,
+        parts: Parts,
     ) -> None:
         """Check records one by one and add the outcome to `result` and `parts`."""
         kept = _Kept()
@@ -301,25 +294,6 @@ class Validator:
         ]
 
 
-class _Parts:
-    """Sections of the blocks of a request, joined by table."""
-
-    def __init__(self) -> None:
-        self._by_table: dict[int, list[Section]] = {}
-
-    def add(self, sections: Sequence[Section]) -> None:
-        for section in sections:
-            self._by_table.setdefault(section.table, []).append(section)
-
-    def sections(self) -> list[Section]:
-        return [
-            members[0]
-            if len(members) == 1
-            else Section(table, sum(m.count for m in members), b"".join([m.payload for m in members]))
-            for table, members in sorted(self._by_table.items())
-        ]
-
-
 @dataclass(slots=True)
 class _Kept:
     """Records that passed so far: where they came from, and how many quotation marks checking added."""
@@ -416,20 +390,4 @@ def _reject(
     index: int, line: bytes, verdict: Rejected, raws: Sequence[bytes] | None, positions: Sequence[int] | None
 ) -> Reject:
     raw = line if raws is None else raws[index]
-    return reject(index if positions is None else positions[index], raw, verdict, readable_id(line))
-
-
-class _Named(msgspec.Struct):
-    record_id: str | None = None
-
-
-_NAMED: Final[Callable[[bytes], _Named]] = msgspec.json.Decoder(_Named).decode
-
-
-def readable_id(line: bytes) -> str | None:
-    """The record's id if the rest of the record lets it be read."""
-    try:
-        found = _NAMED(line).record_id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return found[:256] if found else None
+    return reject(index if positions is None else positions[index], raw, verdict, exact.readable_id(line))

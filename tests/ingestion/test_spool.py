@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from ingestion.frames import MAGIC, PREFIX_BYTES, Damage, Frame, Request, encode_frame, read_frames
 from ingestion.reasons import Rejected, reject
+from ingestion.sections import Section
 from ingestion.spool import Spool, SpoolFull, SpoolLocked
-from ingestion.validator import Checked, Section
+from ingestion.validator import Checked
 
 
 def request(name: str = "q") -> Request:
