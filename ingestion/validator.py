@@ -20,23 +20,27 @@ from msgspec import UNSET
 
 from ingestion import exact
 from ingestion.bodies import lines_of
+from ingestion.devices import Devices
 from ingestion.reasons import Reject, Rejected, reject
 from ingestion.records import RULES, Rules, record_decoder
 from ingestion.sections import Parts, Section
 from ingestion.sweep import sweep
-from ingestion.user_agents import parse_user_agent
-from ingestion.values import BLANK, EMPTY_ID, SANE_FROM, SANE_UNTIL, address_packer, check_bounds, micros
+from ingestion.values import BLANK, EMPTY_ID, SANE_FROM, SANE_UNTIL, check_bounds, micros
 from lakehouse.settings import Settings
 
 _QUOTE: Final = b'"'
 _BACKSLASH: Final = b"\\"
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any]])
 _MORE: Final = {kind: rules for kind, rules in RULES.items() if rules.has_more}
-# Records that are swept together. One bad record makes its block be looked at one by one, and a sweep has a beginning.
+# Records that are swept together: a bad one costs its block another look, and a sweep has a beginning.
 _BLOCK: Final = 64
 _BLOCK_BYTES: Final = 32 * 1024
+# What is swept again of a block that may hold a bad record.
+_PART: Final = 16
 _WITH_DEVICE: Final = frozenset(kind for kind, rules in RULES.items() if rules.has_address)
 _TABLE: Final = {kind: rules.table for kind, rules in RULES.items()}
+# Earliest and latest time of an event.
+Bounds = tuple[datetime, datetime]
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -67,7 +71,7 @@ class Validator:
         """SettingError if the salt of the address hash is missing, ValueError if the earliest time cannot be read."""
         self._decode = record_decoder()
         self._encoder = msgspec.json.Encoder()
-        self._pack_address = address_packer(settings.secret("salt"))
+        self._devices = Devices(settings.secret("salt"))
         self._earliest = msgspec.convert(settings.ingest_earliest_event, datetime).astimezone(UTC)
         self._future = timedelta(hours=settings.ingest_future_hours)
         self._max_record = settings.ingest_max_record_bytes
@@ -86,25 +90,20 @@ class Validator:
         `raws` are the bytes as received and `positions` the places in the request, where they differ from `lines`
         and from 0, 1, 2, ...
         """
-        low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
+        bounds = self._earliest, min(received_at + self._future, SANE_UNTIL)
         result = Checked()
         parts = Parts()
         doubtful: list[int] = []
         for start in range(0, len(lines), _BLOCK):
             block = lines[start : start + _BLOCK]
-            if len(block) == 1:
-                surely_good = self._one(block[0], sender, low, high)
-            elif max(map(len, block)) > self._max_record:
-                surely_good = None
-            else:
-                surely_good = self._sweep(b"\n".join(block), len(block), sender, low, high)
+            surely_good = self._try(block, sender, bounds)
             if surely_good is None:
-                doubtful += range(start, start + len(block))
+                doubtful += self._sift(block, start, sender, bounds, parts)
             else:
-                result.accepted += len(block)
                 parts.add(surely_good)
+        result.accepted = len(lines) - len(doubtful)
         if doubtful:
-            self._look_closely(lines, doubtful, sender, (low, high), raws, positions, result, parts)
+            self._look_closely(lines, doubtful, sender, bounds, raws, positions, result, parts)
         result.sections = parts.sections()
         return result
 
@@ -113,7 +112,7 @@ class Validator:
 
         Lines are taken apart only where one may be bad.
         """
-        low, high = self._earliest, min(received_at + self._future, SANE_UNTIL)
+        bounds = self._earliest, min(received_at + self._future, SANE_UNTIL)
         result = Checked()
         parts = Parts()
         doubtful: list[bytes] = []
@@ -125,31 +124,58 @@ class Validator:
             start += len(block) + 1
             count = block.count(b"\n") + 1
             if count == 1:
-                surely_good = self._one(block, sender, low, high)
-            elif len(block) > self._max_record and max(map(len, block.split(b"\n"))) > self._max_record:
-                surely_good = None
+                surely_good = self._one(block, sender, bounds)
             else:
-                surely_good = self._sweep(block, count, sender, low, high)
+                surely_good = self._sweep(block, count, sender, bounds) if len(block) <= self._max_record else None
             if surely_good is None:
                 lines = lines_of(block)
-                doubtful += lines
-                positions += range(position, position + len(lines))
+                unsure = self._sift(lines, 0, sender, bounds, parts)
+                result.accepted += len(lines) - len(unsure)
+                doubtful += [lines[index] for index in unsure]
+                positions += [position + index for index in unsure]
                 position += len(lines)
             else:
                 result.accepted += count
                 position += count
                 parts.add(surely_good)
         if doubtful:
-            self._look_closely(doubtful, range(len(doubtful)), sender, (low, high), None, positions, result, parts)
+            self._look_closely(doubtful, range(len(doubtful)), sender, bounds, None, positions, result, parts)
         result.sections = parts.sections()
         return result
+
+    def _sift(self, lines: Sequence[bytes], first: int, sender: Sender, bounds: Bounds, parts: Parts) -> Sequence[int]:
+        """The indexes, from `first`, of records in doubt after their block was: those of each part that is.
+
+        A sender that does something wrong does it in every record: after two such parts all the rest is in doubt.
+        """
+        doubtful: list[int] = []
+        parts_in_doubt = 0
+        for start in range(0, len(lines), _PART):
+            if parts_in_doubt == 2:
+                return [*doubtful, *range(first + start, first + len(lines))]
+            part = lines[start : start + _PART]
+            surely_good = None if len(lines) <= _PART else self._try(part, sender, bounds)
+            if surely_good is not None:
+                parts.add(surely_good)
+            else:
+                parts_in_doubt += 1
+                doubtful += range(first + start, first + start + len(part))
+        return doubtful
+
+    def _try(self, lines: Sequence[bytes], sender: Sender, bounds: Bounds) -> list[Section] | None:
+        """The sections if all records are surely good."""
+        if len(lines) == 1:
+            return self._one(lines[0], sender, bounds)
+        if max(map(len, lines)) > self._max_record:
+            return None
+        return self._sweep(b"\n".join(lines), len(lines), sender, bounds)
 
     def _look_closely(
         self,
         lines: Sequence[bytes],
         doubtful: Sequence[int],
         sender: Sender,
-        bounds: tuple[datetime, datetime],
+        bounds: Bounds,
         raws: Sequence[bytes] | None,
         positions: Sequence[int] | None,
         result: Checked,
@@ -196,7 +222,7 @@ class Validator:
             _check_more(record, _MORE[kind])
         added = 0
         if kind in _WITH_DEVICE and (sender.tells_device or record.ip or record.user_agent):
-            added = self._device(record, sender)
+            added = self._devices.fill(record, sender.address, sender.user_agent)
         properties = record.properties
         if properties is not UNSET:
             record.properties = _properties_text(properties)
@@ -204,12 +230,12 @@ class Validator:
                 added += 2
         return record, added
 
-    def _one(self, line: bytes, sender: Sender, low: datetime, high: datetime) -> list[Section] | None:
+    def _one(self, line: bytes, sender: Sender, bounds: Bounds) -> list[Section] | None:
         """The section of a single record if it is surely good and no key was lost."""
         if _BACKSLASH in line:
             return None
         try:
-            record, added = self._judge(line, sender, low, high)
+            record, added = self._judge(line, sender, *bounds)
         except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         payload = self._encoder.encode(record) + b"\n"
@@ -219,11 +245,11 @@ class Validator:
             return None
         return [Section(_TABLE[record.__class__], 1, payload)]
 
-    def _sweep(self, body: bytes, count: int, sender: Sender, low: datetime, high: datetime) -> list[Section] | None:
+    def _sweep(self, body: bytes, count: int, sender: Sender, bounds: Bounds) -> list[Section] | None:
         """The sections if all of `count` records are surely good and no key was lost."""
         if _BACKSLASH in body:
             return None
-        found = sweep(body, count, sender.apps, low, high)
+        found = sweep(body, count, sender.apps, *bounds)
         if found is None:
             return None
         groups, properties = found
@@ -233,7 +259,7 @@ class Validator:
                 if kind in _WITH_DEVICE:
                     for record in members:
                         if sender.tells_device or record.ip or record.user_agent:
-                            added += self._device(record, sender)
+                            added += self._devices.fill(record, sender.address, sender.user_agent)
         except Rejected:
             return None
         sections = [
@@ -241,23 +267,6 @@ class Validator:
         ]
         canonical = sum(section.payload.count(_QUOTE) for section in sections) - added
         return sections if canonical == body.count(_QUOTE) and _has_all_keys(properties) else None
-
-    def _device(self, record: Any, sender: Sender) -> int:
-        """Address and user agent: given, or those of the request; the quotation marks added."""
-        added = 0
-        if record.ip:
-            record.ip = self._pack_address(record.ip)
-        elif sender.address:
-            added += _put(record, "ip", self._pack_address(sender.address))
-        if not record.user_agent and sender.user_agent:
-            added += _put(record, "user_agent", sender.user_agent[:2_048])
-        if record.user_agent and not record.os_name:
-            parsed = parse_user_agent(record.user_agent)
-            for name in ("os_name", "os_version", "device_model"):
-                value = getattr(parsed, name)
-                if value and not getattr(record, name):
-                    added += _put(record, name, value)
-        return added
 
     def _settle(
         self,
@@ -339,13 +348,6 @@ def _foreign_app(app_id: str, sender: Sender) -> Rejected:
     if app_id in sender.known_apps:
         return Rejected("wrong_app", f"the write key is not for app {app_id}", "app_id")
     return Rejected("unknown_app", f"app {app_id[:128]} is not registered", "app_id")
-
-
-def _put(record: Any, name: str, value: str) -> int:
-    """Fill a field that the sender left empty; the quotation marks this adds to the canonical form."""
-    before = getattr(record, name)
-    setattr(record, name, value)
-    return value.count('"') + (4 if before is UNSET else 2 if before is None else 0)
 
 
 def _check_more(record: Any, rules: Rules) -> None:

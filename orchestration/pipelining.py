@@ -1,4 +1,4 @@
-"""Sending while the next chunk is being made: one request under way for each sender, a few chunks waiting.
+"""Sending while the next chunk is being made: one request under way for each app, a few chunks waiting.
 
 Only for programs that make what they send; the endpoint needs nothing of this.
 """
@@ -15,11 +15,11 @@ _WAITING: Final = 16
 
 
 class Pipeline:
-    """Calls `send(app_id, body)` in another thread, in order. The first error is raised by a later `put` or `flush`."""
+    """Calls `send(app_id, body)` in a thread of the app, in order. The first error is raised by a later call."""
 
     def __init__(self, send: Callable[[str, bytes], object]) -> None:
         self._send = send
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sender")
+        self._pools: dict[str, ThreadPoolExecutor] = {}
         self._waiting: deque[Future[object]] = deque()
 
     def __enter__(self) -> Self:
@@ -28,11 +28,14 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=kind is not None)
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=kind is not None)
 
     def put(self, app_id: str, body: bytes) -> None:
         """Hand over a chunk; waits while too many are on their way."""
-        self._waiting.append(self._pool.submit(self._send, app_id, body))
+        if app_id not in self._pools:
+            self._pools[app_id] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sender of {app_id}")
+        self._waiting.append(self._pools[app_id].submit(self._send, app_id, body))
         while len(self._waiting) > _WAITING or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
 
