@@ -28,7 +28,7 @@ from orchestration.pipelining import Pipeline
 from orchestration.progress import Step, Steps
 from orchestration.refresh import Refresh, refresh
 from orchestration.services import Running, free_port, services
-from orchestration.warmup import parse_models_early, warm_up
+from orchestration.warmup import parse_models_early, warm_up_to_begin
 from serving.report import Extras, render_report, summary_lines
 from simulator.delivery import deliver
 from simulator.world import World, config_for, world_apps
@@ -60,7 +60,7 @@ def run_demo(*, events: int, steps: Steps) -> Demo:
     world = World(config_for(events))
     keys = _register_apps(settings, world)
     parse_models_early(settings)
-    warm_up(with_training=True)
+    warm_up_to_begin()
     _deliver(settings, world, keys, steps)
     shown = settings.home / "reports" / "demo.html"
     with Judging(settings) as judging:

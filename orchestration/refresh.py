@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Final
 from lakehouse.home import prepare_home
 from lakehouse.settings import Settings
 from orchestration.progress import Step, Steps
-from orchestration.warmup import warm_up
+from orchestration.warmup import warm_up_to_end
 
 if TYPE_CHECKING:
     import dagster as dg
 
 _MODULE: Final = "orchestration.definitions"
 _NOTHING: Final[Mapping[str, Callable[[], object]]] = MappingProxyType({})
+_DBT_STEP: Final = "silver_and_gold"
 _PID_TAG: Final = "unmogrowp/pid"
 _INSTANCE_FILE: Final = Path(__file__).resolve().parent.parent / "dagster.yaml"
 _HISTORY: Final = "base_dir: history/runs"
@@ -88,15 +89,14 @@ def refresh(
     with steps.step("Load definitions"):
         import dagster as dg
 
-        warm_up(with_training=job_name == "refresh")
-
         from orchestration.definitions import build_definitions
 
         job = build_definitions().resolve_job_def(job_name)
         instance = dg.DagsterInstance.get()
     close_dead_runs(instance)
     run_id = str(uuid.uuid4())
-    watcher = _Watcher(steps, after)
+    begins = {_DBT_STEP: lambda: warm_up_to_end(with_training=job_name == "refresh")}
+    watcher = _Watcher(steps, begins, after)
     instance.add_event_listener(run_id, watcher)
     log = settings.home / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -163,9 +163,11 @@ def _is_alive(pid: int) -> bool:
 class _Watcher:
     """Turns the run's events into progress lines and keeps what failed."""
 
-    def __init__(self, steps: Steps, after: Mapping[str, Callable[[], object]]) -> None:
+    def __init__(
+        self, steps: Steps, begins: Mapping[str, Callable[[], object]], after: Mapping[str, Callable[[], object]]
+    ) -> None:
         self._steps = steps
-        self._after = after
+        self._begins, self._after = begins, after
         self._open: Step | None = None
         self.failed_steps: dict[str, str] = {}
         self.failed_checks: list[FailedCheck] = []
@@ -178,6 +180,8 @@ class _Watcher:
         if kind == "STEP_START":
             self.close()
             self._open = self._steps.begin(event.step_key)
+            if event.step_key in self._begins:
+                self._begins[event.step_key]()
         elif kind == "ASSET_CHECK_EVALUATION":
             self._check(event)
         elif kind == "STEP_FAILURE":
