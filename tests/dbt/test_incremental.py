@@ -23,7 +23,8 @@ TEXTS = duckdb.connect()  # turns rows into text; to open one takes longer than 
 
 @pytest.mark.timeout(600)
 def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Path) -> None:
-    parts = [*some_late(delivered(simulate(seed=7), seed=11, parts=2)), exchange_rates()]
+    parts = some_late(delivered(simulate(seed=7), seed=11, parts=2))
+    parts[-1] += exchange_rates()  # beside few records, so that most dates have no other reason to be built again
     step_by_step, at_once = Home(tmp_path / "incremental"), Home(tmp_path / "full")
     for part, more in zip((parts[0], parts[2]), fraud(), strict=True):
         part += more
@@ -37,7 +38,7 @@ def test_incremental_runs_give_the_rows_of_a_full_refresh(dbt: Dbt, tmp_path: Pa
     assert rejected[2] == {("device_farm_burst", f"t-farm{n}") for n in range(12)} | {
         ("site_flat_ctit", f"t-spray{n}") for n in range(24, 36)
     } | {("duplicate_click", "t-second")}
-    assert modes == ["full", "incremental", "incremental", "incremental"]
+    assert modes == ["full", "incremental", "incremental"]
     at_once.land([row for part in parts for row in part])
     run(dbt, at_once, "run", OTHER_RULES)
     abroad = session_abroad(at_once)
