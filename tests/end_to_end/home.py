@@ -51,14 +51,17 @@ class Home:
         return result.stdout
 
     def full_build(self) -> None:
-        """Build silver and gold from all of bronze, as an analytics engineer does: no plan, no orchestrator."""
+        """Build rules, silver and gold from all of bronze, as an analytics engineer does: no plan, no orchestrator."""
         dbt = str(Path(sys.executable).with_name("dbt"))
         arguments = [
             dbt,
             "--quiet",
-            "run",
+            "build",
             "--select",
             "tag:core",
+            "--exclude-resource-type",
+            "test",
+            "unit_test",
             "--target-path",
             str(self.settings.tmp_dir / "target"),
         ]
