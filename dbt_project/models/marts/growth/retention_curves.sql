@@ -191,13 +191,41 @@ periods as (
     from {{ ref('rule_retention_brackets') }}
 ),
 
+-- A number stands for the nine columns of a cohort while its patterns meet every period.
+keys as (
+    select
+        row_number() over (
+            order by
+                unit, day_clock, dimension, app_id, cohort_kind, cohort_date, platform, partner, campaign_id, country
+        ) as cohort_number,
+        *
+    from (
+        select distinct
+            unit, day_clock, dimension, app_id, cohort_kind, cohort_date, platform, partner, campaign_id, country
+        from cohorts
+    ) as cohort
+),
+
+numbered as (
+    select key.cohort_number, cohort.unit, cohort.numbers, cohort.last_n, cohort.return_n, cohort.mature_n, cohort.users
+    from cohorts as cohort
+    inner join keys as key
+        on
+            cohort.unit = key.unit
+            and cohort.day_clock = key.day_clock
+            and cohort.dimension = key.dimension
+            and cohort.app_id = key.app_id
+            and cohort.cohort_kind = key.cohort_kind
+            and cohort.cohort_date = key.cohort_date
+            and cohort.platform is not distinct from key.platform
+            and cohort.partner is not distinct from key.partner
+            and cohort.campaign_id is not distinct from key.campaign_id
+            and cohort.country is not distinct from key.country
+),
+
 counted as (
     select
-        cohort.app_id, cohort.cohort_kind, cohort.cohort_date, cohort.dimension, cohort.platform, cohort.partner,
-        cohort.campaign_id,
-        cohort.country,
-        cohort.unit,
-        cohort.day_clock,
+        cohort.cohort_number,
         period.period_n,
         period.first_n,
         period.last_n,
@@ -211,28 +239,30 @@ counted as (
         sum(case when cohort.mature_n >= period.last_n and {{ is_met }} then cohort.users else 0 end)
             as {{ name }}{{ ',' if not loop.last }}
     {% endfor %}
-    from cohorts as cohort
+    from numbered as cohort
     inner join periods as period on cohort.unit = period.unit
     group by all
 )
 
 select
-    app_id,
-    cohort_kind,
-    cohort_date,
-    dimension,
-    platform,
-    partner,
-    campaign_id,
-    country,
-    unit,
-    day_clock,
-    period_n,
-    cast(first_n as integer) as first_n,
-    cast(last_n as integer) as last_n,
-    cast(cohort_users as bigint) as cohort_users,
-    cast(mature_users as bigint) as mature_users,
-    case when mature_users > 0 then cast(active_users as bigint) end as active_users,
-    case when mature_users > 0 then cast(rolling_users as bigint) end as rolling_users,
-    case when mature_users > 0 and last_n >= 1 then cast(cumulative_users as bigint) end as cumulative_users
+    key.app_id,
+    key.cohort_kind,
+    key.cohort_date,
+    key.dimension,
+    key.platform,
+    key.partner,
+    key.campaign_id,
+    key.country,
+    key.unit,
+    key.day_clock,
+    counted.period_n,
+    cast(counted.first_n as integer) as first_n,
+    cast(counted.last_n as integer) as last_n,
+    cast(counted.cohort_users as bigint) as cohort_users,
+    cast(counted.mature_users as bigint) as mature_users,
+    case when counted.mature_users > 0 then cast(counted.active_users as bigint) end as active_users,
+    case when counted.mature_users > 0 then cast(counted.rolling_users as bigint) end as rolling_users,
+    case when counted.mature_users > 0 and counted.last_n >= 1 then cast(counted.cumulative_users as bigint) end
+        as cumulative_users
 from counted
+inner join keys as key on counted.cohort_number = key.cohort_number
