@@ -18,7 +18,7 @@ from simulator.world import World, WorldConfig, world_apps
 from tests.end_to_end.home import Home
 
 MARTS = ("attributed_installs", "attribution_candidates", "campaign_daily", "cohort_retention", "cohort_revenue")
-pytestmark = pytest.mark.xdist_group("whole_way")
+pytestmark = [pytest.mark.xdist_group("whole_way"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +124,6 @@ def test_the_run_is_in_the_history_of_its_code_location(home: Home) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_second_run_changes_nothing_but_publication_times(home: Home) -> None:
     sql = "select mart, delta_version, checksum, run_id, toString(published_at) as at from _publications order by mart"
     before, state = home.query(sql), home.fingerprints()
@@ -162,7 +161,6 @@ def test_one_day_more_through_a_kill_changes_what_it_touches(home: Home, world: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_what_runs_and_kills_left_equals_a_full_refresh(home: Home) -> None:
     incremental = home.fingerprints()
     home.full_build()

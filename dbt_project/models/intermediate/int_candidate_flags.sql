@@ -20,7 +20,8 @@ pairs as (
         install.install_begin_server_at,
         install.country,
         install.referrer_click_id,
-        install.referrer_click_server_at
+        install.referrer_click_server_at,
+        install.is_referrer_organic
     from {{ ref('int_touch_matches') }} as match
     inner join {{ ref('int_installs') }} as install
         on
@@ -96,6 +97,17 @@ flags as (
         cast(null as double) as flag_value
     from pairs
     where touch_country != country
+    union all
+    select
+        app_id,
+        conversion_id,
+        touch_id,
+        install_date,
+        'candidate' as flag_scope,
+        'store_says_organic' as flag_code,
+        cast(null as double) as flag_value
+    from pairs
+    where record_type = 'click' and touch_at <= install_at and is_referrer_organic
     union all
     select
         pair.app_id,

@@ -38,6 +38,7 @@ select
     android_id,
     click_id,
     referrer_click_id,
+    is_referrer_organic,
     referrer_click_server_at,
     install_begin_server_at,
     ip_prefix,

@@ -45,6 +45,7 @@ select
     android_id,
     click_id,
     {{ query_parameter('referrer', ['click_id', 'clickid']) }} as referrer_click_id,
+    coalesce(lower({{ query_parameter('referrer', ['utm_medium']) }}) = 'organic', false) as is_referrer_organic,
     referrer_click_server_at,
     install_begin_server_at,
     ip_prefix,
