@@ -140,6 +140,29 @@ def test_a_bad_record_is_refused_with_reason_and_field(validator: Validator, nam
     assert checked.rejects[0].raw_length == len(sent)
 
 
+@pytest.mark.parametrize("blank", [b"", b" \r"])
+@pytest.mark.parametrize("name", CASES)
+def test_a_bad_line_of_a_body_is_refused_and_blank_ones_do_not_count(
+    validator: Validator, name: str, blank: bytes
+) -> None:
+    sent, code, field = CASES[name]
+    lines = [line(record_id=f"n{i}") for i in range(9)]
+    body = b"\n".join([*lines[:4], blank, *lines[4:6], sent, *lines[6:]])
+    checked = validator.check_lines(body, Sender({APP}, {APP, OTHER_APP}), NOW)
+    assert checked.accepted == sum(section.count for section in checked.sections) == 9
+    assert [(r.position, r.code, r.field) for r in checked.rejects] == [(6, code, field)]
+
+
+def test_a_record_over_two_lines_and_two_on_one_do_not_make_up_for_each_other(validator: Validator) -> None:
+    lines = [line(record_id=f"n{i}") for i in range(4)]
+    first, _, rest = line(record_id="torn").partition(b",")
+    lines[2:2] = [first + b",", rest, line(record_id="a") + line(record_id="b")]
+    sender = Sender({APP}, {APP, OTHER_APP})
+    for checked in (validator.check(lines, sender, NOW), validator.check_lines(b"\n".join(lines), sender, NOW)):
+        assert checked.accepted == sum(section.count for section in checked.sections) == 4
+        assert [(r.position, r.code) for r in checked.rejects] == [(n, "invalid_json") for n in (2, 3, 4)]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_bad_record_takes_no_other_with_it(validator: Validator, name: str) -> None:
     sent, code, _ = CASES[name]

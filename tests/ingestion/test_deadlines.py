@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.deadlines import Deadlines
 
-PATIENCE = 0.2
+PATIENCE = 0.6
 
 
 async def wait(deadlines: Deadlines, seconds: float) -> str:

@@ -109,6 +109,30 @@ def test_any_value_of_any_field_is_accepted_or_rejected(changes: dict[str, Any])
     assert [r["record_id"] for r in accepted(checked)][:: checked.accepted - 1] == ["before", "after"]
 
 
+SOUND_LINES = [line(record_id=f"s{n}", properties={"a": "x" * 3_000}) for n in range(5)]  # ten fill a block
+OTHER_LINES = [b"", b" ", b"{nonsense", line(unknown=1), line(app_id="nobody"), SOUND_LINES[0] + SOUND_LINES[1]]
+
+
+@QUICK
+@given(
+    many=st.lists(st.sampled_from(SOUND_LINES), min_size=1, max_size=60),
+    others=st.lists(st.tuples(st.integers(0, 60), st.sampled_from(OTHER_LINES)), max_size=8),
+    end=st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_a_body_of_lines_is_judged_as_each_of_its_lines(
+    many: list[bytes], others: list[tuple[int, bytes]], end: bytes
+) -> None:
+    lines = [*many]
+    for place, other in others:
+        lines.insert(place, other)
+    checked = validator().check_lines(end.join(lines), Sender({APP}), NOW)
+    alone = [check(text) for text in lines if text.strip()]
+    assert checked.accepted == sum(one.accepted for one in alone)
+    assert sorted(map(str, accepted(checked))) == sorted(str(found) for one in alone for found in accepted(one))
+    bad = [(place, one.rejects[0].code) for place, one in enumerate(alone) if one.rejects]
+    assert [(r.position, r.code) for r in checked.rejects] == bad
+
+
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     with engine.connect(make_settings(tmp_path_factory.mktemp("home")), layers=()) as opened:
