@@ -191,7 +191,8 @@ periods as (
     from {{ ref('rule_retention_brackets') }}
 ),
 
--- A number stands for the nine columns of a cohort while its patterns meet every period.
+-- A number stands for the ten columns of a cohort while its patterns meet every period. Those that come from records
+-- may be null.
 keys as (
     select
         row_number() over (
