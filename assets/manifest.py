@@ -20,7 +20,7 @@ from typing import Final
 from lakehouse.settings import Settings, load_settings
 
 MANIFEST: Final = "manifest.json"
-DBT_EXECUTABLE: Final = str(Path(sys.executable).with_name("dbt"))
+DBT_EXECUTABLE: Final = str(Path(sys.executable).with_name("unmogrowp-dbt"))
 _PARTIAL: Final = "partial_parse.msgpack"
 _STAMP: Final = "manifest.sha256"
 

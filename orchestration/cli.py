@@ -7,11 +7,11 @@ command does is in `orchestration.commands`; exit codes: 0 done, 1 failed, 2 wro
 from __future__ import annotations
 
 import importlib
-import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
+from lakehouse.processes import leave
 from lakehouse.settings import SettingError
 
 # Command -> (module below orchestration.commands, one line of help); the help must not cost an import.
@@ -66,10 +66,15 @@ class Failure(click.ClickException):
     """What a person can mend: one sentence on standard error, exit code 1."""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of the console script."""
     try:
         cli()
     except SettingError as error:
         click.echo(f"unmogrowp: {error}", err=True)
-        sys.exit(2)
+        leave(2)
+    except SystemExit as exit_:
+        if not isinstance(exit_.code, int):
+            raise
+        leave(exit_.code)
+    leave(0)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from lakehouse.home import prepare_home
+from lakehouse.processes import collect_less_often
 from lakehouse.settings import Settings
 from orchestration.progress import Step, Steps
 from orchestration.warmup import warm_up_to_end
@@ -83,6 +84,7 @@ def refresh(
 
     `after` is called once the step it is named by has succeeded.
     """
+    collect_less_often()
     os.environ.update(QUIET)
     os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
     os.environ["UNMOGROWP_HOME"] = str(settings.home)

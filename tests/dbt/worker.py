@@ -17,6 +17,9 @@ def main() -> None:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    from lakehouse.processes import collect_less_often
+
+    collect_less_often()
     inherited = dict(os.environ)
     manifests: dict[str, Any] = {}
     answers = sys.stdout
