@@ -31,7 +31,7 @@ demo: $(STAMP) ## Run the whole platform on a simulated world and on real input
 dev: $(STAMP) ## Start endpoint, ClickHouse, Dagster and MLflow on the demo's data
 	@$(BIN)/unmogrowp up
 
-test: $(STAMP) ## Run the fast tests (six to eight minutes on 2 cores)
+test: $(STAMP) ## Run the fast tests (four to seven minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-all: $(STAMP) ## Run all tests, the slow ones too, and print the coverage

@@ -38,11 +38,9 @@ def test_leaving_waits_for_threads_runs_exit_functions_and_writes_all_output(cod
     ]
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["no-such-command"], 2)])
-def test_the_command_of_runs_ends_as_dbt_does(arguments: list[str], code: int) -> None:
-    for name in ("dbt", "unmogrowp-dbt"):
-        command = str(Path(sys.executable).with_name(name))
-        assert subprocess.run([command, *arguments], capture_output=True, check=False).returncode == code, name
+def test_the_command_of_runs_ends_as_dbt_does() -> None:
+    command = str(Path(sys.executable).with_name("unmogrowp-dbt"))
+    assert subprocess.run([command, "no-such-command"], capture_output=True, check=False).returncode == 2  # as dbt's
 
 
 def test_an_error_of_the_program_still_has_its_trace() -> None:
