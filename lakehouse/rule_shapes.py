@@ -266,6 +266,18 @@ SHAPES: Final[dict[str, Shape]] = {
             ascending=(("settling_share", "final_share"),),
         ),
         Shape(
+            "rule_measure_sources",
+            (
+                Column("mart"),
+                Column("measure"),
+                Column("source", refers="rule_finality"),
+                Column("days_before", Kind.INTEGER, least=_ZERO, most=Decimal(400)),
+                Column("days_after", Kind.INTEGER, least=_ZERO, most=Decimal(400)),
+            ),
+            key=("mart", "measure", "source"),
+            is_closed=True,
+        ),
+        Shape(
             "rule_ip_lists",
             (Column("ip_prefix"), Column("ip_class", Kind.LOWER), Column("list_source", required=False)),
             key=("ip_prefix", "ip_class"),

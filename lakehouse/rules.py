@@ -250,7 +250,7 @@ def _closed_faults(shape: Shape, table: _Table, own: _Table) -> list[Fault]:
         for row in table.rows
         if row[name] not in expected
     ]
-    missing = [value for value in expected if value not in given]
+    missing = [value for value in dict.fromkeys(expected) if value not in given]
     return faults + [Fault(table.file, None, f"{name} {value} is missing; the models use it") for value in missing]
 
 

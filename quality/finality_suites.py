@@ -6,6 +6,7 @@ from typing import Final
 
 from quality.suite import is_between, is_filled, is_one_of, mart, plain
 
+_SOURCES: Final = ("app_events", "touchpoints", "costs", "skan_postbacks")
 _FINALITY: Final = mart(
     "mart_finality",
     ("app_id", "date", "source"),
@@ -34,7 +35,7 @@ _FINALITY: Final = mart(
             "critical",
         ),
     },
-    is_one_of("source", ("app_events", "touchpoints", "costs", "skan_postbacks"), "kinds of records"),
+    is_one_of("source", _SOURCES, "kinds of records"),
     is_one_of("status", ("open", "settling", "final"), "states that docs/finality.md explains"),
     is_filled("status", "a day has a state"),
     is_one_of(
@@ -43,6 +44,49 @@ _FINALITY: Final = mart(
         "reasons that docs/finality.md explains",
     ),
     columns=plain("source", "status", "reason"),
+)
+
+_MEASURES: Final = mart(
+    "measure_finality",
+    ("mart", "measure", "app_id", "date"),
+    "date",
+    {
+        "is_no_share": ("not (expected_share between 0 and 1)", "a share lies between 0 and 1", "critical"),
+        "is_unknown_without_reason": (
+            "(coalesce(expected_share, 0) = 0) <> (reason is not null)",
+            "what cannot be told says why",
+            "critical",
+        ),
+        "is_final_unknown": (
+            "expected_share is null and status <> 'open'",
+            "the unknown is not called final",
+            "critical",
+        ),
+        "has_odd_limit": (
+            "(status = 'final') <> (limiting_source is null) or (limiting_date is null) <> (limiting_source is null)",
+            "what is not final is held back by a day of a source",
+            "critical",
+        ),
+        "has_odd_days_to_come": (
+            "days_to_come < 0 or (days_to_come > 0) <> (reason is not distinct from 'days_not_over')",
+            "days that are not over hold a number back before anything else",
+            "critical",
+        ),
+        "is_final_too_late": (
+            "status <> 'final' and days_to_come = 0 and as_of >= (final_from::timestamp at time zone 'UTC')",
+            "beyond all horizons nothing is waited for",
+            "critical",
+        ),
+    },
+    is_one_of("limiting_source", _SOURCES, "kinds of records"),
+    is_one_of("status", ("open", "settling", "final"), "states that docs/finality.md explains"),
+    is_filled("status", "a number has a state"),
+    is_one_of(
+        "reason",
+        ("days_not_over", "no_records", "too_little_history", "nothing_arrives_so_early"),
+        "reasons that docs/finality.md explains",
+    ),
+    columns=plain("limiting_source", "status", "reason"),
 )
 
 _ALERTS: Final = mart(
@@ -82,4 +126,4 @@ _RESTATEMENTS: Final = mart(
     may_be_empty=True,
 )
 
-FINALITY_SUITES: Final = (_FINALITY, _ALERTS, _RESTATEMENTS)
+FINALITY_SUITES: Final = (_FINALITY, _MEASURES, _ALERTS, _RESTATEMENTS)

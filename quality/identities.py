@@ -251,6 +251,23 @@ _REJECTED_TOUCHES: Final = Invariant(
     ),
 )
 
+_FINALITY: Final = Invariant(
+    name="measures_are_held_back_by_their_source",
+    promise="totals",
+    why="a number that is not final is in the state of the day of records that holds it back",
+    needs=("gold.mart_finality", "gold.measure_finality"),
+    # A day whose end the app's data have not reached is open, whatever has arrived of it.
+    sql="""
+        select m.mart || ' ' || m.measure as subject, count(*) as expected,
+               count(*) filter (m.status = f.status) as observed
+        from gold.measure_finality as m
+        inner join gold.mart_finality as f
+            on m.app_id = f.app_id and m.limiting_source = f.source and m.limiting_date = f.date
+        where m.reason is distinct from 'days_not_over'
+        group by m.mart, m.measure
+    """,
+)
+
 
 def _cohorts(mart: str) -> Invariant:
     return Invariant(
@@ -287,6 +304,7 @@ INVARIANTS: Final[dict[str, Invariant]] = {
         _CHANNEL_CREDIT,
         _TOUCHES,
         _REJECTED_TOUCHES,
+        _FINALITY,
         _cohorts("cohort_retention"),
         _cohorts("cohort_revenue"),
         *MONEY_INVARIANTS,

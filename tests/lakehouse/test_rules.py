@@ -131,6 +131,17 @@ def test_a_fault_names_file_and_row(tmp_path: Path, name: str, row: int, change:
     assert any(text.startswith(f"{name}.csv") and sentence in text for text in found), found
 
 
+def test_a_mart_without_measures_is_told_once(tmp_path: Path) -> None:
+    rows = [row for row in seed("rule_measure_sources") if row["mart"] != "campaign_daily"]
+    folder = write(tmp_path / "rules", "rule_measure_sources", rows)
+    assert sentences(folder) == ["rule_measure_sources.csv: mart campaign_daily is missing; the models use it."]
+    unknown = write(folder, "rule_measure_sources", [*seed("rule_measure_sources"), rows[0] | {"source": "rumours"}])
+    assert sentences(unknown) == [
+        f"rule_measure_sources.csv, row {len(seed('rule_measure_sources')) + 2}: "
+        "source is 'rumours', which rule_finality.csv does not know."
+    ]
+
+
 @pytest.mark.parametrize(
     ("windows", "sentence"),
     [

@@ -33,6 +33,7 @@ STABLE_MARTS = {
     "fraud_dry_run",
     "fraud_site_tests",
     "mart_finality",
+    "measure_finality",
     "mart_restatements",
 }
 

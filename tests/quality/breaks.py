@@ -211,6 +211,14 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "status = null, expected_share = null",
         "expected_share = null",
     ),
+    "measure_finality": (
+        "app_id = null, limiting_source = 'rumours', expected_share = 1.5, reason = 'because', days_to_come = -1",
+        "status = 'done', limiting_date = null",
+        "status = null",
+        "status = 'settling', expected_share = null, reason = 'no_records', final_from = date '2026-02-05'",
+        "days_to_come = 1",
+        "status = 'final'",
+    ),
     "metric_alerts": (
         "app_id = null, level = 'site', metric = null, score = 1",
         "metric = 'mood', expected = 'nan'::double",

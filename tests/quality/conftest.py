@@ -278,6 +278,11 @@ _FINALITY = (
         select 'a' as app_id, date '2026-01-01' as date, 'app_events' as source, 10 as records, 1 as late_records,
                0.5 as lateness_p50_h, 1.0 as lateness_p95_h, 25.0 as lateness_max_h, 0.99::double as expected_share,
                0.1::decimal(18, 3) as expected_to_come, null::varchar as reason, 'settling' as status""",
+    """create table gold.measure_finality as
+        select 'campaign_daily' as mart, 'installs' as measure, 'a' as app_id, date '2026-01-01' as date,
+               'settling' as status, 0.99::double as expected_share, null::varchar as reason,
+               'app_events' as limiting_source, date '2026-01-01' as limiting_date,
+               timestamptz '2026-02-05 06:00:00+00' as as_of, date '2026-02-06' as final_from, 0 as days_to_come""",
     """create table gold.mart_restatements as
         select 'a' as app_id, date '2026-01-01' as date, 'ios' as platform, 'net' as partner, 'c1' as campaign_id,
                'cost_usd' as measure, recording, recording + 1 as statement_number,

@@ -70,6 +70,10 @@ BREAKS: dict[str, tuple[tuple[str, str], ...]] = {
         ("it is counted twice", "insert into gold.fraud_daily from gold.fraud_daily"),
         ("a blocked conversion is missing", "update gold.attribution_decisions set fraud_rule_id = 'in_force'"),
     ),
+    "measures_are_held_back_by_their_source": (
+        ("a number is less final than its source", "update gold.measure_finality set status = 'open'"),
+        ("the source settled since", "update gold.mart_finality set status = 'final'"),
+    ),
     "no_touch_wins_across_apps": (
         ("a touch of another app", "update gold.attributed_installs set touch_id = 't2' where app_id = 'b'"),
     ),
