@@ -221,7 +221,9 @@ def _installs(market: Market, cohort: Cohort, money: I64) -> pa.Table:
     usd = money[:, PURCHASE] * USD_RATE[currency] / 1e6 + money[:, AD] / 1e6
 
     def touch(rows: I64, values: Any) -> pa.Array:
-        return _masked(values.take(pa.array(np.maximum(rows, 0))), rows >= 0) if len(touches) else pa.nulls(len(rows))
+        if not len(touches):
+            return pa.nulls(len(rows), values.type)
+        return _masked(values.take(pa.array(np.maximum(rows, 0))), rows >= 0)
 
     ids, at = hex16(touches.key), pa.array(touches.at_ms, _TS)
     clicks = choose(("impression", "click"), touches.is_click.astype(np.int64))

@@ -199,3 +199,14 @@ def test_the_last_cost_statement_is_the_true_cost(told: Told) -> None:
     for r in sorted(unique(told, "cost"), key=lambda r: r["as_of"]):
         last[r["campaign_id"], r["cost_date"]] = r["cost"]
     assert all(cost == pytest.approx(true[key], rel=0.11, abs=0.02) for key, cost in last.items())
+
+
+def test_days_without_a_touch_leave_the_truth_whole(tmp_path: Path) -> None:
+    world = World(WorldConfig(events=1_000, days=75))
+    for _ in world.stream(range(75)):
+        pass
+    truth = world.truth()
+    installs = pq.read_table(truth.write(tmp_path)["installs"])
+    assert installs.num_rows > 0
+    assert installs.to_pylist() == truth.table("installs").to_pylist()
+    assert installs["true_touch_id"].null_count < installs.num_rows
