@@ -25,6 +25,7 @@ from bench.attribution_limit import steps
 from lakehouse.engine import connect, create_view
 from lakehouse.lake import Lake
 from lakehouse.plan import make_plan
+from lakehouse.processes import collect_less_often
 from lakehouse.settings import load_settings
 
 COUNT_READS: Final = "BENCH_COUNT_READS"
@@ -157,6 +158,7 @@ _COMMANDS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
 
 
 def main(arguments: list[str]) -> None:
+    collect_less_often()  # as the processes of a run do
     Path(load_settings().tmp_dir).mkdir(parents=True, exist_ok=True)
     command, *rest = arguments
     measured = _COMMANDS[command](*rest)
