@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from lakehouse.apps import App, load_apps, save_apps
-from lakehouse.plan import make_plan
+from lakehouse.plan import SILVER, make_plan
 from lakehouse.plan_dates import COHORT_DAYS, DEVICE_INSTALLS
 from lakehouse.plan_returns import ACTIVITY_DAYS
 from lakehouse.runs import code_version, record_run
@@ -20,6 +21,12 @@ from tests.lakehouse.plan_world import BRONZE, NOON, World, days, event, table
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+def test_what_the_date_sets_read_has_a_view_and_nothing_else() -> None:
+    modules = Path(make_plan.__code__.co_filename).parent.glob("plan_*.py")
+    named = {name for module in modules for name in re.findall(r"\bsilver\.(\w+)", module.read_text(encoding="utf-8"))}
+    assert named == set(SILVER)
 
 
 def test_the_first_run_builds_everything(world: World) -> None:
