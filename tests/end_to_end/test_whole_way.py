@@ -1,4 +1,4 @@
-"""One event's whole way, on a small world: HTTP to ClickHouse, again, one day more, and through a kill."""
+"""One event's whole way, on a small world: HTTP to ClickHouse through a kill, again, and one day more."""
 
 from __future__ import annotations
 
@@ -33,8 +33,16 @@ def home(tmp_path_factory: pytest.TempPathFactory, world: World) -> Home:
     with endpoint(home) as address:
         send_days(home, world, address, range(10))
         assert send_with_segment(address, home.keys[SEGMENT_APP]) == segment_calls().calls
+    kill(home, 4, 20, "run")
     home.command("run")
     return home
+
+
+def kill(home: Home, soonest: float, latest: float, *arguments: str) -> None:
+    """Start a command and kill it at any moment; what it leaves is the next one's to mend."""
+    seconds = random.Random().uniform(soonest, latest)
+    code = home.killed(*arguments, after=seconds)
+    print(f"killed after {seconds:.1f} s, exit code {code}", file=sys.stderr)  # noqa: T201 - to repeat a failure
 
 
 class endpoint:  # noqa: N801 - used as a context
@@ -117,8 +125,9 @@ def test_the_run_is_in_the_history_of_its_code_location(home: Home) -> None:
     import dagster as dg
 
     with dg.DagsterInstance.from_config(str(home.settings.home / "dagster")) as instance:
-        (run,) = instance.get_runs()
+        run, *killed = instance.get_runs()
     assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert {one.status for one in killed} <= {dg.DagsterRunStatus.FAILURE}, "a killed run is not called running"
     assert run.remote_job_origin is not None
     assert run.remote_job_origin.location_name == "orchestration.definitions"
 
@@ -134,14 +143,13 @@ def test_a_second_run_changes_nothing_but_publication_times(home: Home) -> None:
     assert all(new["at"] > old["at"] for new, old in zip(after, before, strict=True))
 
 
+@pytest.mark.slow
 def test_one_day_more_through_a_kill_changes_what_it_touches(home: Home, world: World) -> None:
     before, since = home.partitions("silver/stg_app_events"), datetime.now(UTC)
     with endpoint(home) as address:
         send_days(home, world, address, range(10, 11))
         send_days(home, world, address, range(9, 10))  # a sender that repeats a whole day
-    seconds = random.Random().uniform(4, 16)
-    code = home.killed("run", "--no-training", after=seconds)
-    print(f"killed after {seconds:.1f} s, exit code {code}", file=sys.stderr)  # noqa: T201 - to repeat a failure
+    kill(home, 4, 16, "run", "--no-training")
     home.command("run", "--no-training")
     run = last_run(home.lake)
     assert run is not None
@@ -171,12 +179,9 @@ def test_what_runs_and_kills_left_equals_a_full_refresh(home: Home) -> None:
 @pytest.mark.timeout(3_600)
 def test_many_kills_of_the_whole_pipeline_leave_what_one_quiet_run_leaves(home: Home) -> None:
     """Ten kills at any moment, training included, each followed by the next attempt and at last by one that ends."""
-    rng = random.Random()
     for _ in range(10):
         home.forget_last_run()  # there is work to do again, on tables in whatever state the kill left them
-        seconds = rng.uniform(3, 45)
-        code = home.killed("run", after=seconds)
-        print(f"killed after {seconds:.1f} s, exit code {code}", file=sys.stderr)  # noqa: T201 - to repeat a failure
+        kill(home, 3, 45, "run")
     home.command("run")
     after_kills = home.fingerprints()
     home.full_build()
