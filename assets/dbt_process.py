@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from lakehouse.processes import collect_less_often, leave
+from lakehouse.processes import collect_less_often, leave_after
 
 
 def main() -> NoReturn:
@@ -15,10 +15,4 @@ def main() -> NoReturn:
     collect_less_often()
     from dbt.cli.main import cli
 
-    try:
-        cli()
-    except SystemExit as exit_:
-        if not isinstance(exit_.code, int):
-            raise
-        leave(exit_.code)
-    leave(0)
+    leave_after(cli)

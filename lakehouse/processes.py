@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -31,6 +32,17 @@ def collect_less_often() -> None:
     Where an orchestrator or dbt is loaded one look takes a quarter of a second, and finds next to nothing.
     """
     gc.set_threshold(10_000, 20, 20)
+
+
+def leave_after(program: Callable[[], object]) -> NoReturn:
+    """Call a program that ends by `sys.exit`, and leave with its code; any other error goes on."""
+    try:
+        program()
+    except SystemExit as exit_:
+        if not isinstance(exit_.code, int):
+            raise
+        leave(exit_.code)
+    leave(0)
 
 
 def leave(code: int) -> NoReturn:

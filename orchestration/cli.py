@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 import click
 
-from lakehouse.processes import leave
+from lakehouse.processes import leave, leave_after
 from lakehouse.settings import SettingError
 
 # Command -> (module below orchestration.commands, one line of help); the help must not cost an import.
@@ -69,12 +69,7 @@ class Failure(click.ClickException):
 def main() -> NoReturn:
     """Entry point of the console script."""
     try:
-        cli()
+        leave_after(cli)
     except SettingError as error:
         click.echo(f"unmogrowp: {error}", err=True)
         leave(2)
-    except SystemExit as exit_:
-        if not isinstance(exit_.code, int):
-            raise
-        leave(exit_.code)
-    leave(0)

@@ -127,7 +127,9 @@ def test_the_run_is_in_the_history_of_its_code_location(home: Home) -> None:
     with dg.DagsterInstance.from_config(str(home.settings.home / "dagster")) as instance:
         run, *killed = instance.get_runs()
     assert run.status == dg.DagsterRunStatus.SUCCESS
-    assert {one.status for one in killed} <= {dg.DagsterRunStatus.FAILURE}, "a killed run is not called running"
+    # Where machines are fast, the kill comes after the end.
+    ended = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}
+    assert {one.status for one in killed} <= ended, "a killed run is not called running"
     assert run.remote_job_origin is not None
     assert run.remote_job_origin.location_name == "orchestration.definitions"
 
