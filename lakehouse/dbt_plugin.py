@@ -27,8 +27,15 @@ from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.apps import load_apps
 from lakehouse.contract import bronze_schemas
-from lakehouse.engine import PLAIN_JOINS, PLAIN_JOINS_AND_SIDES, create_view, create_views, select_files, select_list
-from lakehouse.lake import Lake, SchemaChangeError, UnsupportedTableError
+from lakehouse.engine import (
+    PLAIN_JOINS,
+    PLAIN_JOINS_AND_SIDES,
+    create_view_of,
+    create_views,
+    select_files,
+    select_list,
+)
+from lakehouse.lake import Contents, Lake, SchemaChangeError, UnsupportedTableError
 from lakehouse.plan import create_new_views, new_files
 from lakehouse.predictions import PREDICTION_SCHEMAS
 from lakehouse.processes import die_with_parent
@@ -120,7 +127,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             stream = cursor.sql(order["sql"]).to_arrow_reader(_BATCH_ROWS)
             checked = CheckedStream(stream, table, order["not_null"], keep_bytes=keep)
             try:
-                order["version"] = self._target.overwrite(
+                written = self._target.overwrite(
                     table,
                     checked.reader,
                     replace_where=order["replace_where"],
@@ -130,21 +137,21 @@ class Plugin(BasePlugin):  # type: ignore[misc]
                 )
             except Exception as error:
                 raise checked.breach or error from None
-            order["rows"] = checked.rows
-            self._show(cursor, table, order["version"], checked.kept)
+            order["rows"], order["version"] = checked.rows, written.version
+            self._show(cursor, table, written, checked.kept)
         except (duckdb.Error, ContractBreachError, SchemaChangeError, UnsupportedTableError) as error:
             raise DbtRuntimeError(f"{table}: {error}") from error
         finally:
             cursor.close()
 
-    def _show(self, cursor: duckdb.DuckDBPyConnection, table: str, version: int, kept: pa.Table | None) -> None:
+    def _show(self, cursor: duckdb.DuckDBPyConnection, table: str, written: Contents, kept: pa.Table | None) -> None:
         """What later models read: the rows just written while they are in memory anyway, or a view of the files."""
         layer, _, name = table.partition("/")
         if kept is None or not self._room.take(kept.nbytes):
-            create_view(cursor, self._target, table, version)
+            create_view_of(cursor, table, written)
             return
         cursor.register("kept", kept)
-        columns = select_list(self._target.schema(table, version))
+        columns = select_list(written.schema)
         cursor.execute("begin")
         cursor.execute(f'drop view if exists {layer}."{name}"')
         cursor.execute(f'create or replace table {layer}."{name}" as select {columns} from kept')

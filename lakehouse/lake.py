@@ -1,16 +1,15 @@
-"""The Delta tables of one tenant: the only code that opens, reads the log of, or writes a Delta table.
+"""The Delta tables of one tenant: the only code that opens or writes a Delta table.
 
-Tables are named `layer/name` below one root, a local folder or an object store URI. What a table means lives in
+Tables are named `layer/name` below one root, a local folder or an object store URI. Log files are read by
+`lakehouse.delta_log`. What a table means lives in
 `lakehouse.contract` (bronze) and in `dbt_project/` (silver, gold); queries live in `lakehouse.engine`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +20,14 @@ import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from lakehouse.delta_log import added_files, batch_files, commit_file, newest_version
 from lakehouse.table_shapes import SchemaChangeError, UnsupportedTableError, refuse_unsupported, require_same_schema
 
 __all__ = ["LAYERS", "Contents", "Lake", "Merged", "SchemaChangeError", "UnsupportedTableError"]
 
 LAYERS: Final = ("bronze", "silver", "gold", "rules", "ml", "meta")
+# Layers that only `overwrite` writes, which replaces all files or keeps the schema. Others grow by columns.
+_UNIFORM: Final = ("silver/", "gold/", "rules/")
 _COMMIT_TRIES: Final = 8
 # Bronze is written once and kept: ZSTD-1, 30 to 40 % smaller. Models are written again and again, a small file for each
 # day they touch, and ZSTD is set up anew for every column of every file: Snappy writes them in half the processor time.
@@ -42,17 +44,31 @@ _TABLE_PROPERTIES: Final = {"delta.checkpointInterval": "10", "delta.logRetentio
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What one version of a table consists of: Arrow schema, partition columns included, and data files."""
+    """What one version of a table consists of: Arrow schema, partition columns included, and data files.
+
+    `is_uniform` if every file has every column.
+    """
 
     version: int
     schema: pa.Schema
     files: list[str]
+    is_uniform: bool
     _handle: DeltaTable
 
     @property
     def rows(self) -> int:
         """Rows by the log's statistics."""
         return int(self._handle.count())
+
+    @property
+    def files_typical_first(self) -> list[str]:
+        """The files, before all others the one whose number of rows is nearest to the mean."""
+        rows = pa.table(self._handle.get_add_actions())["num_records"].to_pylist()
+        if None in rows or not rows:
+            return self.files
+        by_file = zip((_local_path(uri) for uri in self._handle.file_uris()), rows, strict=True)
+        _, typical = min((abs(count * len(rows) - sum(rows)), file) for file, count in by_file)
+        return [typical, *(file for file in self.files if file != typical)]
 
     @property
     def committed_at(self) -> datetime:
@@ -94,24 +110,13 @@ class Lake:
 
     def exists(self, table: str) -> bool:
         if self.is_local:
-            return self._newest_in_log(table) is not None
+            return newest_version(self.uri(table)) is not None
         return bool(DeltaTable.is_deltatable(self.uri(table), storage_options=self.storage_options or None))
 
     def version(self, table: str) -> int:
         """Newest version. FileNotFoundError if the table does not exist."""
-        newest = self._newest_in_log(table) if self.is_local else None
+        newest = newest_version(self.uri(table)) if self.is_local else None
         return int(self.open(table).version()) if newest is None else newest
-
-    def _newest_in_log(self, table: str) -> int | None:
-        """Newest version by the names in the log's folder: a hundred times cheaper than opening the table.
-
-        The newest commit always stands there as a file, whatever checkpoints and clean-ups have taken away.
-        """
-        folder = f"{self.uri(table)}/_delta_log"
-        with suppress(FileNotFoundError), os.scandir(folder) as entries:
-            commits = (entry.name.partition(".") for entry in entries)
-            return max((int(stem) for stem, _, kind in commits if kind == "json" and stem.isdigit()), default=None)
-        return None
 
     def schema(self, table: str, version: int | None = None) -> pa.Schema:
         """Arrow schema, partition columns included."""
@@ -140,10 +145,17 @@ class Lake:
 
     def contents(self, table: str, version: int | None = None) -> Contents:
         """Schema and data files of a version (newest when None) in one look; refuses what `files` refuses."""
-        handle = self.open(table, version)
+        return self._contents(table, self.open(table, version))
+
+    def _contents(self, table: str, handle: DeltaTable) -> Contents:
         refuse_unsupported(table, handle)
-        files = sorted(_local_path(uri) if self.is_local else uri for uri in handle.file_uris())
-        return Contents(int(handle.version()), pa.schema(handle.schema().to_arrow()), files, handle)
+        return Contents(
+            version=int(handle.version()),
+            schema=pa.schema(handle.schema().to_arrow()),
+            files=sorted(_local_path(uri) for uri in handle.file_uris()),
+            is_uniform=table.startswith(_UNIFORM),
+            _handle=handle,
+        )
 
     def file_count(self, table: str, partition: tuple[str, str]) -> int:
         """Data files of a partition (column, value) in the newest version."""
@@ -159,13 +171,12 @@ class Lake:
         if not self.is_local:
             return None
         refuse_unsupported(table, self.open(table, until))
-        folder = Path(self.uri(table))
-        found = []
-        for version in range(after + 1, until + 1):
-            log = folder / "_delta_log" / f"{version:020d}.json"
-            if not log.is_file():
-                return None
-            found += [folder / path for path in _added_paths(log, data_change=True)]
+        folder, found = Path(self.uri(table)), []
+        try:
+            for version in range(after + 1, until + 1):
+                found += added_files(folder, version, data_change=True)
+        except FileNotFoundError:
+            return None
         return sorted(str(path) for path in found) if all(path.is_file() for path in found) else None
 
     def compact(
@@ -302,8 +313,8 @@ class Lake:
         partition_by: Sequence[str] = (),
         description: str | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> int:
-        """Replace the whole table, or the rows that match `replace_where`; the new version.
+    ) -> Contents:
+        """Replace the whole table, or the rows that match `replace_where`; what it consists of now.
 
         A partial replace keeps the schema: SchemaChangeError otherwise. Every row must match `replace_where`.
         """
@@ -325,7 +336,8 @@ class Lake:
             commit_properties=CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=_COMMIT_TRIES),
             storage_options=self.storage_options or None,
         )
-        return self.version(table)
+        # The handle that wrote has the new version; opening the table reads the log again.
+        return self._contents(table, known) if known is not None else self.contents(table)
 
     def sync(self) -> None:
         """Make everything written so far survive power loss (object stores do it by themselves)."""
@@ -339,25 +351,17 @@ class Lake:
         """
         if not self.is_local:
             return []
-        folder = Path(self.uri(table))
-        for log in sorted((folder / "_delta_log").glob("*.json"), reverse=True):
-            actions = _actions(log)
-            done = [a["txn"] for a in actions if "txn" in a]
-            if not any(txn["appId"] == writer and txn["version"] == batch for txn in done):
-                continue
-            adds = [(folder / unquote(a["add"]["path"]), a["add"]["size"]) for a in actions if "add" in a]
-            current = {Path(file) for file in self.files(table)}
-            kept = [(path, size) for path, size in adds if path in current]
-            is_whole = all(path.is_file() and path.stat().st_size == size for path, size in kept)
-            return [] if is_whole else [path for path, _ in kept]
-        return []
+        current = {Path(file) for file in self.files(table)}
+        kept = [(path, size) for path, size in batch_files(Path(self.uri(table)), writer, batch) if path in current]
+        is_whole = all(path.is_file() and path.stat().st_size == size for path, size in kept)
+        return [] if is_whole else [path for path, _ in kept]
 
     def _fsync_commit(self, table: str, version: int) -> None:
         if not self.is_local:
             return
         folder = Path(self.uri(table))
-        log = folder / "_delta_log" / f"{version:020d}.json"
-        paths = {folder / relative for relative in _added_paths(log)}
+        log = commit_file(folder, version)
+        paths = set(added_files(folder, version))
         folders = {path.parent for path in paths} | {log.parent, folder, folder.parent, folder.parent.parent}
         for path in [*sorted(paths), log, *sorted(folders)]:
             _fsync(path)
@@ -370,18 +374,6 @@ def _of_one_row(schema: pa.Schema) -> list[str]:
 def _writer_properties(codec: Mapping[str, Any], distinct: Sequence[str] = ()) -> WriterProperties:
     plain = ColumnProperties(dictionary_enabled=False)
     return WriterProperties(**codec, column_properties=dict.fromkeys(distinct, plain) or None)
-
-
-def _actions(log: Path) -> list[dict[str, Any]]:
-    """The actions of one commit. Split as bytes: statistics hold values as they were sent, and text has more ways to
-    end a line (U+2028 and others) than JSON escapes."""
-    return [json.loads(line) for line in log.read_bytes().split(b"\n") if line]
-
-
-def _added_paths(log: Path, *, data_change: bool = False) -> list[str]:
-    """Paths of the files a commit added; with `data_change` only those with rows that were not there before."""
-    added = (action["add"] for action in _actions(log) if "add" in action)
-    return [unquote(add["path"]) for add in added if add["dataChange"] or not data_change]
 
 
 def _fsync(path: Path) -> None:

@@ -50,12 +50,13 @@ def record(
     subjects = sorted({row["subject"] for row in rows})
     listed = ", ".join(_quoted(subject) for subject in subjects)
     lake.create(TABLE, SCHEMA, description="What the quality checks said, one row per expectation or invariant and run")
-    return lake.overwrite(
+    written = lake.overwrite(
         TABLE,
         pa.Table.from_pylist(rows, schema=SCHEMA),
         replace_where=f"run_id = {_quoted(run_id)} and subject in ({listed})",
         metadata={"run_id": run_id},
     )
+    return written.version
 
 
 def latest(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

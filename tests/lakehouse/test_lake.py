@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import duckdb
@@ -132,13 +133,50 @@ def test_tables_whose_files_alone_would_lie_are_refused(
 
 
 def test_the_engine_reads_the_pinned_version(lake: Lake, tmp_path: Path) -> None:
-    first = lake.overwrite("gold/t", rows([1]), partition_by=["day"])
+    first = lake.overwrite("gold/t", rows([1]), partition_by=["day"]).version
     lake.overwrite("gold/t", rows([1, 2]), partition_by=["day"])
     settings = load_settings({"UNMOGROWP_HOME": str(tmp_path)})
     pinned = connect(settings, lake=lake, snapshot={"gold/t": first})
     newest = connect(settings, lake=lake)
     assert pinned.execute("select n, day from gold.t").fetchall() == [(1, dt.date(2026, 1, 1))]
     assert newest.execute("select count(*) from gold.t").fetchall() == [(2,)]
+
+
+def test_a_table_that_grew_by_a_column_reads_nulls_in_its_older_files(lake: Lake, tmp_path: Path) -> None:
+    lake.create("bronze/t", SCHEMA, ["day"])
+    lake.append_once("bronze/t", rows([1]), writer="w", batch=0)
+    later = rows([2], dt.date(2026, 1, 2)).append_column("more", pa.array(["x"]))
+    lake.append_once("bronze/t", later, writer="w", batch=1)
+    connection = connect(load_settings({"UNMOGROWP_HOME": str(tmp_path)}), lake=lake)
+    assert connection.execute("select n, more from bronze.t order by n").fetchall() == [(1, None), (2, "x")]
+
+
+@pytest.mark.parametrize("sizes", [[1, 5_000, 4_000, 3_000], [9_000, 1, 1, 3_000], [50, 50]])
+def test_the_engine_knows_about_how_many_rows_a_table_of_models_has(
+    lake: Lake, tmp_path: Path, sizes: list[int]
+) -> None:
+    days = [rows(list(range(size)), dt.date(2026, 1, 1 + n)) for n, size in enumerate(sizes)]
+    written = lake.overwrite("silver/t", pa.concat_tables(days), partition_by=["day"])
+    assert sorted(written.files_typical_first) == written.files
+    connection = connect(load_settings({"UNMOGROWP_HOME": str(tmp_path)}), lake=lake)
+    ((_, plan),) = connection.execute("explain (format json) select n from silver.t").fetchall()
+    estimates = [int(found) for found in re.findall(r'"Estimated Cardinality": "(\d+)"', plan)]
+    # The typical file times the number of files: never the smallest or the largest one.
+    assert estimates and all(min(sizes) * len(sizes) <= one <= max(sizes) * len(sizes) for one in estimates)
+    nearest = min((abs(size * len(sizes) - sum(sizes)), size) for size in sizes)[1]
+    assert set(estimates) == {nearest * len(sizes)}
+    assert connection.execute("select count(*), sum(n) from silver.t").fetchone() == (
+        sum(sizes),
+        sum(size * (size - 1) // 2 for size in sizes),
+    )
+
+
+def test_what_was_written_is_told_as_a_new_look_would_tell_it(lake: Lake) -> None:
+    for data, replace in ((rows([1, 2]), None), (rows([3]), None), (rows([4, 5]), "day = '2026-01-01'")):
+        written = lake.overwrite("gold/t", data, partition_by=["day"], replace_where=replace)
+        again = lake.contents("gold/t")
+        assert (written.version, written.schema, written.files) == (again.version, again.schema, again.files)
+        assert written.rows == again.rows == data.num_rows
 
 
 def test_an_empty_table_has_its_columns(lake: Lake, tmp_path: Path) -> None:

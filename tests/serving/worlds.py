@@ -79,7 +79,7 @@ def campaign_daily(rows: int = 3_000, factor: int = 1) -> pa.Table:
 
 
 def write_gold(settings: Settings, name: str, data: pa.Table, partition_by: tuple[str, ...] = ()) -> int:
-    return lake_of(settings).overwrite(f"gold/{name}", data, partition_by=partition_by)
+    return lake_of(settings).overwrite(f"gold/{name}", data, partition_by=partition_by).version
 
 
 def publish(settings: Settings, *marts: str, run_id: str = "run-1", **options: Any) -> list[Any]:
