@@ -31,8 +31,13 @@ _REQUIRED: Final = (
     "silver/stg_app_events",
     "silver/stg_touchpoints",
     "silver/stg_consents",
+    "silver/stg_cost_statements",
     "silver/stg_costs",
+    "silver/stg_skan_deliveries",
+    "silver/stg_skan_postbacks",
+    "silver/int_fx_rates",
     "silver/int_installs",
+    "silver/int_link_install_costs",
     "silver/int_conversions",
     "silver/int_reengagement_opens",
     "silver/int_money_events",
@@ -41,7 +46,6 @@ _REQUIRED: Final = (
     "silver/int_watermarks",
     "gold/campaign_daily",
 )
-_WHOLE: Final = ("bronze/bronze_costs", "bronze/bronze_skan_postbacks")
 # What the date sets are read from. A view opens every file of its table, which takes longer than most of their queries.
 SILVER: Final = (
     "int_conversions",
@@ -54,7 +58,9 @@ SILVER: Final = (
     "int_watermarks",
     "stg_app_events",
     "stg_consents",
+    "stg_cost_statements",
     "stg_costs",
+    "stg_skan_deliveries",
     "stg_touchpoints",
 )
 
@@ -97,7 +103,6 @@ def make_plan(settings: Settings, lake: Lake, snapshot: Mapping[str, int], *, fu
     try:
         _create_silver_views(connection, lake, snapshot)
         create_new_views(connection, lake, new, snapshot)
-        _create_whole_views(connection, lake, snapshot)
         implied = [app.app_id for app in load_apps(settings).apps.values() if app.implied_installs]
         dates = date_sets(connection, implied, attribution_lookback_days(settings.dbt_project))
     finally:
@@ -139,17 +144,7 @@ def create_new_views(
 def _create_silver_views(connection: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Mapping[str, int]) -> None:
     connection.execute("create schema if not exists silver")
     for table in (f"silver/{name}" for name in SILVER):
-        if lake.exists(table):
-            create_view(connection, lake, table, snapshot.get(table))
-
-
-def _create_whole_views(connection: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Mapping[str, int]) -> None:
-    """Views of the small bronze tables whose records silver does not keep one by one."""
-    connection.execute("create schema if not exists bronze")
-    for table in _WHOLE:
-        files = lake.files(table, snapshot[table]) if table in snapshot else []
-        schema = lake.schema(table, snapshot[table]) if files else bronze_schemas()[table]
-        connection.execute(f"create view {table.replace('/', '.')} as {select_files(schema, files)}")
+        create_view(connection, lake, table, snapshot.get(table))
 
 
 def _why_full(lake: Lake, last: Run | None, code: str, full_refresh: bool) -> str | None:

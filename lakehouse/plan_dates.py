@@ -7,13 +7,15 @@ A set may be larger than needed, never smaller: full refresh and incremental giv
     touch_dates     the same for touchpoints and their prices
     touch_flag_dates  touch_dates and the days after them, as a repeated click is told by the click before it
     consent_dates   dates of new consents, and of rows they collide with
-    cost_dates      cost days of new cost rows, and those that a new exchange rate is for
+    cost_dates      cost days of new cost rows, and of rows they collide with; those that a new exchange rate is for
+    skan_dates      the same for postbacks, and the dates of those that they repeat
     install_dates   installs to decide again: new or changed ones, others of their devices, those a new touch, consent
                     or refused receipt may reach, and those of the days on which fraud rules judge a site anew
     fraud_dates     conversion_dates, touch_flag_dates and cost_dates
     conversion_dates  install_dates, and the same for opens after a touch of a retargeting campaign
     credit_dates    event_dates, and every date on which a user of such a conversion did or paid something
     revenue_dates   credit_dates, and every date on which such a user opened the app
+    activity_dates  revenue_dates and the days after them until churn, in the zones of apps; dates that watermarks pass
     cohort_dates    install dates of users with new events within their cohort's days, and of cohorts that come of age
     campaign_dates  cohort_dates, touch_dates, cost_dates, and every day that comes of age
     journey_dates   last days of journeys that a new touch or conversion may lengthen, cut or turn into an install
@@ -29,9 +31,11 @@ from typing import Final
 import duckdb
 
 from lakehouse.contract import bronze_schemas
+from lakehouse.plan_activity import activity_dates
 from lakehouse.plan_internal import find_internal_installs
 from lakehouse.plan_queries import DEVICE_IDS, TOUCH_IDS, count, dates_of, following, prefixed
 from lakehouse.plan_rates import rated_dates
+from lakehouse.plan_reports import reported_dates
 from lakehouse.plan_returns import reengagement_dates
 from lakehouse.plan_revenue import cohorts_of_shared_totals, dates_looking_back
 
@@ -45,7 +49,7 @@ _KINDED_IDS: Final = ", ".join(f"'{name}:' || {name}" for name in DEVICE_IDS.spl
 def date_sets(
     connection: duckdb.DuckDBPyConnection, implied_apps: list[str], lookback_days: int
 ) -> dict[str, set[date]]:
-    """The date sets by name, over views `bronze_new`, `silver`, `rules` and two tables of `bronze`.
+    """The date sets by name, over views `bronze_new`, `silver` and `rules`.
 
     Apps of `implied_apps` send no installs.
 
@@ -107,14 +111,7 @@ def date_sets(
         union select s.event_date from silver.stg_consents s semi join internal_installs using (app_id, install_id)
         """,
     )
-    cost_dates = dates_of(
-        connection,
-        """
-        select cost_date from bronze_new.bronze_costs
-        union select s.cost_date from silver.stg_costs s
-            semi join bronze_new.bronze_costs n on s.app_id = n.app_id and s.record_id = n.record_id
-        """,
-    )
+    cost_dates, skan_dates = reported_dates(connection)
     _add_installs_of_the_same_devices(connection)
     install_dates = dates_of(
         connection,
@@ -170,7 +167,7 @@ def date_sets(
     cost_dates |= rated["costs"]
     install_dates |= rated["installs"]
     conversion_dates = install_dates | returning
-    ageing = _ageing_dates(connection)
+    ageing, lived = _ageing_dates(connection)
     cohort_dates = (
         install_dates
         | rated["cohorts"]
@@ -210,8 +207,8 @@ def date_sets(
         f" semi join bronze_new.{new} n on s.app_id = n.app_id and s.record_id = n.record_id"
         for known, new in (
             ("silver.stg_consents", "bronze_consents"),
-            ("bronze.bronze_costs", "bronze_costs"),
-            ("bronze.bronze_skan_postbacks", "bronze_skan_postbacks"),
+            ("silver.stg_cost_statements", "bronze_costs"),
+            ("silver.stg_skan_deliveries", "bronze_skan_postbacks"),
         )
     )
     internal = " union ".join(
@@ -224,17 +221,20 @@ def date_sets(
         f" union select received_at::date from known_touches union {internal}",
     )
     credited, opened = _active_dates(connection, conversion_dates)
+    revenue_dates = event_dates | install_dates | credited | opened
     return {
         "event_dates": event_dates,
         "touch_dates": touch_dates,
         "touch_flag_dates": touch_flag_dates,
         "consent_dates": consent_dates,
         "cost_dates": cost_dates,
+        "skan_dates": skan_dates,
         "install_dates": install_dates,
         "conversion_dates": conversion_dates,
         "fraud_dates": conversion_dates | touch_flag_dates | cost_dates,
         "credit_dates": event_dates | credited,
-        "revenue_dates": event_dates | install_dates | credited | opened,
+        "revenue_dates": revenue_dates,
+        "activity_dates": activity_dates(connection, revenue_dates, lived),
         "cohort_dates": cohort_dates,
         "campaign_dates": cohort_dates | touch_dates | cost_dates | ageing,
         "journey_dates": journey_dates,
@@ -332,8 +332,9 @@ def _site_days(connection: duckdb.DuckDBPyConnection) -> int:
     return max(int(connection.execute(sql).fetchall()[0][0]), 1)
 
 
-def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
-    """Install dates whose maturity may change, as some app's watermark (its latest lived instant) moves."""
+def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> tuple[set[date], set[date]]:
+    """Install dates whose maturity may change, as some app's watermark (its latest lived instant) moves; and the dates
+    that watermarks pass, with one more on either side, as apps may report in other zones."""
     connection.execute(
         """
         create temp table arrived as
@@ -369,10 +370,12 @@ def _ageing_dates(connection: duckdb.DuckDBPyConnection) -> set[date]:
         """
     ).fetchall()
     ageing: set[date] = set()
+    lived: set[date] = set()
     for earliest, latest in rows:
         first = earliest - timedelta(days=COHORT_DAYS + 2)
         ageing |= {first + timedelta(days=n) for n in range((latest - first).days + 1)}
-    return ageing
+        lived |= {earliest + timedelta(days=n) for n in range(-1, (latest - earliest).days + 2)}
+    return ageing, lived
 
 
 def _longest_window_days(connection: duckdb.DuckDBPyConnection) -> int:

@@ -63,3 +63,9 @@
     left join {{ source('config', 'apps') }} as app on install.app_id = app.app_id
     where install.is_primary
 {%- endmacro %}
+
+{# Days before a date whose activity tells which users it has: the month, and how long apps wait until churn. #}
+{% macro activity_days_before() -%}
+    {%- if not is_partial() -%}{{ return(0) }}{%- endif -%}
+    {{ return(run_query('select greatest(30, max(churn_days)) from ' ~ ref('rule_activity')).rows[0][0] | int) }}
+{%- endmacro %}

@@ -20,6 +20,11 @@ MODELS = {
         "{{ config(meta={'plan': 'days'}, partition_by='day') }}"
         " select * from {{ ref('numbers') }} where {{ planned_dates('day') }}"
     ),
+    "small": (
+        "{{ config(meta={'plan': 'days', 'plan_column': 'day'}) }}"
+        " select * from {{ ref('numbers') }} where {{ planned_dates('day') }}"
+    ),
+    "undated": "{{ config(meta={'plan': 'days'}) }} select 1 as n",
     "breach": "select 1 as n, cast('2026-01-01' as date) as day",
     "holes": "select case when range % 3 > 0 then range end as n from range(10)",
     "broken_midway": "select cast(case when range = 900000 then 'x' else '1' end as integer) as n from range(1000000)",
@@ -119,6 +124,27 @@ def test_a_partial_run_replaces_whole_partitions_and_no_others(dbt: Dbt, home: H
     assert commit["replaced"] == (
         "((day >= '2026-01-01' and day <= '2026-01-01') or (day >= '2026-01-03' and day <= '2026-01-03'))"
     )
+
+
+def test_a_partial_run_writes_a_small_table_whole_from_new_and_known_rows(dbt: Dbt, home: Home, project: Path) -> None:
+    dbt(home.folder, "seed", "--select", "numbers", project=project)
+    dbt(home.folder, "run", "--select", "small", project=project)
+    changed = pa.table({"n": pa.array([10, 20], pa.int32()), "day": pa.array([20454, 20455], pa.date32())})
+    home.lake.overwrite("rules/numbers", changed)
+
+    outcome = dbt(home.folder, "run", "--select", "small", project=project, plan=plan("2026-01-01", "2026-01-03"))
+
+    assert outcome.success
+    assert values(home.lake, "silver/small") == [10, 2], "day 1 new, day 2 as it was, day 3 gone"
+    assert len(home.lake.files("silver/small")) == 1
+    version = home.lake.version("silver/small")
+    assert dbt(home.folder, "run", "--select", "small", project=project, plan=plan()).success
+    assert home.lake.version("silver/small") == version, "nothing planned, nothing written"
+
+
+def test_a_model_that_follows_a_plan_names_one_date_column(dbt: Dbt, home: Home, project: Path) -> None:
+    outcome = dbt(home.folder, "run", "--select", "undated", project=project)
+    assert "exactly one date column, or names it in meta.plan_column" in outcome.message("undated")
 
 
 def test_a_partial_plan_builds_a_table_that_does_not_exist_whole(dbt: Dbt, home: Home, project: Path) -> None:

@@ -48,6 +48,7 @@ class World:
         self.lake = Lake(self.settings.lake)
         self.batch = 0
         self.filters: list[dict[str, Any]] = []
+        self.churn_days = 30
         for name, schema in BRONZE.items():
             self.lake.create(name, schema, ["ingest_date"])
 
@@ -60,6 +61,8 @@ class World:
         events: list[dict[str, Any]],
         consents: list[dict[str, Any]] | None = None,
         touches: list[dict[str, Any]] | None = None,
+        costs: list[dict[str, Any]] | None = None,
+        postbacks: list[dict[str, Any]] | None = None,
         site_days: int = 1,
     ) -> None:
         """Silver as if a run had consumed everything that landed; sites are judged over `site_days` days."""
@@ -71,14 +74,17 @@ class World:
         conversions = [
             install
             | {"device_id": install["install_id"], "conversion_date": install["install_date"]}
-            | {"counted_install_date": install["install_date"]}
+            | {"counted_install_date": install["install_date"], "is_counted": True}
             for install in installs
         ]
         for name, schema, rows in (
             ("silver/stg_app_events", BRONZE["bronze/bronze_app_events"], events),
             ("silver/stg_touchpoints", BRONZE["bronze/bronze_touchpoints"], touches or []),
             ("silver/stg_consents", BRONZE["bronze/bronze_consents"], consents or []),
-            ("silver/stg_costs", BRONZE["bronze/bronze_costs"], []),
+            ("silver/stg_cost_statements", BRONZE["bronze/bronze_costs"], costs or []),
+            ("silver/stg_costs", BRONZE["bronze/bronze_costs"], costs or []),
+            ("silver/stg_skan_deliveries", BRONZE["bronze/bronze_skan_postbacks"], postbacks or []),
+            ("silver/stg_skan_postbacks", BRONZE["bronze/bronze_skan_postbacks"], postbacks or []),
         ):
             self.lake.overwrite(name, table(schema, rows))
         instant = BRONZE["bronze/bronze_app_events"].field("event_at").type
@@ -88,6 +94,8 @@ class World:
             ("device_id", pa.string()),
             ("conversion_date", pa.date32()),
             ("counted_install_date", pa.date32()),
+            ("is_counted", pa.bool_()),
+            ("platform", pa.string()),
         ]
         opened = [("conversion_date", pa.date32()), ("conversion_at", instant)]
         order = [("original_order_id", pa.string()), ("event_date", pa.date32()), ("is_inherited", pa.bool_())]
@@ -96,7 +104,10 @@ class World:
         renewals = [e for e in events if e.get("original_order_id")]
         entries = [e | {"past_order_id": e["original_order_id"]} for e in renewals]
         lived = [min(e["event_at"], e["received_at"]) for e in events]
-        watermarks = [{"app_id": "app", "watermark_at": max(lived)}] if lived else []
+        watermarks = [
+            {"app_id": "app", "watermark_at": until, "watermark_date": until.date()} for until in sorted(lived)[-1:]
+        ]
+        watermark = [("app_id", pa.string()), ("watermark_at", instant), ("watermark_date", pa.date32())]
         for name, columns, rows in (
             ("int_installs", [*install, ("install_at", instant), *ids], installs),
             ("int_conversions", [*install, *conversion], conversions),
@@ -104,12 +115,16 @@ class World:
             ("int_revenue_events", [*install[:2], *order], renewals),
             ("int_money_events", [*install[:2], *entry], entries),
             ("int_subscriptions", [*install[:2], order[0]], []),
-            ("int_watermarks", [("app_id", pa.string()), ("watermark_at", instant)], watermarks),
+            ("int_watermarks", watermark, watermarks),
+            ("int_fx_rates", [("currency", pa.string()), ("valid_from", pa.date32())], []),
+            ("int_link_install_costs", [("install_date", pa.date32())], []),
         ):
             self.lake.overwrite(f"silver/{name}", table(pa.schema(columns), rows))
         self.lake.overwrite("gold/campaign_daily", table(pa.schema([("date", pa.date32())]), []))
         windows = table(pa.schema([("window_hours", pa.int32())]), [{"window_hours": 168}])
         self.lake.overwrite("rules/rule_attribution_windows", windows)
+        churn = table(pa.schema([("churn_days", pa.int32())]), [{"churn_days": self.churn_days}])
+        self.lake.overwrite("rules/rule_activity", churn)
         thresholds = pa.schema([("threshold", pa.string()), ("threshold_value", pa.float64())])
         filters = pa.schema([(name, pa.string()) for name in ("app_id", "filter_kind", "filter_value")])
         self.lake.overwrite("rules/rule_internal_traffic", table(filters, self.filters))

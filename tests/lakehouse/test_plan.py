@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -346,10 +348,70 @@ def test_a_missing_table_or_a_wish_asks_for_a_full_run(world: World) -> None:
 
 
 def test_a_cost_that_was_received_before_its_known_copy_dirties_the_day_of_that_copy(world: World) -> None:
-    world.land("bronze/bronze_costs", [event("c", 0, "cost", received=5)])
-    world.build([])
+    known = [event("c", 0, "cost", received=5)]
+    world.land("bronze/bronze_costs", known)
+    world.build([], costs=known)
     world.land("bronze/bronze_costs", [event("c", 0, "cost", received=3)])
     assert world.plan().dates["ingest_dates"] == days(3, 5)
+
+
+def test_a_cost_told_again_for_another_day_dirties_both_days(world: World) -> None:
+    known = [event("c", 0, "cost") | {"cost_date": days(-4)[0]}, event("d", 0, "cost") | {"cost_date": days(-2)[0]}]
+    world.land("bronze/bronze_costs", known)
+    world.build([], costs=known)
+    world.land("bronze/bronze_costs", [event("c", 0, "cost") | {"cost_date": days(-6)[0]}])
+    assert world.plan().dates["cost_dates"] == days(-6, -4)
+
+
+def test_a_postback_dirties_the_days_on_which_it_was_delivered_before(world: World) -> None:
+    """Under its own record id, and as a repeat of its transaction; a copy may take the record to another one."""
+
+    def delivered(record_id: str, day: int, transaction: str, sequence: int | None = None) -> dict[str, Any]:
+        told = {"transaction_id": transaction, "postback_sequence_index": sequence}
+        return event(record_id, day, "skan_postback") | told
+
+    known = [
+        delivered("r1", -9, "t1", 0),
+        delivered("r2", -8, "t1", 0),
+        delivered("r3", -7, "t1", 1),
+        delivered("r4", -6, "t2", 0),
+        delivered("r5", -5, "t3", 0),
+    ]
+    world.land("bronze/bronze_skan_postbacks", known)
+    world.build([], postbacks=known)
+    world.land("bronze/bronze_skan_postbacks", [delivered("new", -1, "t1")])
+    assert world.plan().dates["skan_dates"] == days(-9, -8, -1), "the first of its three postbacks is meant"
+    world.build([], postbacks=known)
+    world.land("bronze/bronze_skan_postbacks", [delivered("r1", -2, "t2", 0)])
+    assert world.plan().dates["skan_dates"] == days(-9, -8, -6, -2)
+
+
+def test_activity_is_counted_anew_until_nobody_can_be_lost_any_more(world: World) -> None:
+    known = [event("a", -200, "install"), event("z", 0)]
+    world.land("bronze/bronze_app_events", known)
+    world.churn_days = 40
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("b", -120)])
+    # One day more on either side, as dates are those of the app's zone; the watermark stays, its dates are looked at.
+    assert world.plan().dates["activity_dates"] == days(*range(-121, -78), -1, 0, 1)
+    world.build([*known, event("b", -120)])
+    world.land("bronze/bronze_app_events", [event("c", 3)])
+    assert world.plan().dates["activity_dates"] == days(*range(-1, 5))
+
+
+@pytest.mark.parametrize(("platform", "begins_at"), [("ios", -90), ("android", -90)])
+def test_a_first_install_on_another_day_begins_the_dates_of_its_app_anew(
+    world: World, platform: str, begins_at: int
+) -> None:
+    known = [event("a", -60, "install", "i1") | {"platform": "ios"}, event("z", 0)]
+    world.land("bronze/bronze_app_events", known)
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("b", begins_at, "install", "i2") | {"platform": platform}])
+    assert world.plan().dates["activity_dates"] == days(*range(begins_at - 1, 2))
+    # The only install of the app turns out to have been later.
+    world.build(known)
+    world.land("bronze/bronze_app_events", [event("a", -60, "install", "i1") | {"event_at": NOON - timedelta(days=55)}])
+    assert set(days(*range(-60, 2))) <= set(world.plan().dates["activity_dates"])
 
 
 def test_an_id_that_a_crowd_shares_does_not_bring_its_installs_back(world: World) -> None:

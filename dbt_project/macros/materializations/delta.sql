@@ -1,7 +1,8 @@
 {#
   A model becomes the Delta table `<schema>/<name>`: contract check, one streamed query, one commit, a view over it.
   Config: `partition_by` (one date column) and `meta.plan` (the date set of the run's plan that the model follows).
-  With an incremental plan only the partitions of those dates are replaced, each whole.
+  With an incremental plan only the partitions of those dates are replaced, each whole. A small table, of a few rows a
+  day, names its date column in `meta.plan_column` instead: a file a day would cost more than to write its rows again.
   A failure at any point leaves the last version of the table in place.
 #}
 {% materialization delta, adapter='duckdb' %}
@@ -11,8 +12,11 @@
 
     {%- set partition_by = config.get('partition_by', []) -%}
     {%- set partition_by = [partition_by] if partition_by is string else partition_by -%}
-    {%- if config.get('meta', {}).get('plan') and partition_by | length != 1 -%}
-        {{ exceptions.raise_compiler_error("a model that follows a plan is partitioned by exactly one date column") }}
+    {%- set plan_column = config.get('meta', {}).get('plan_column') -%}
+    {%- if config.get('meta', {}).get('plan') and (partition_by + ([plan_column] if plan_column else [])) | length != 1 -%}
+        {{ exceptions.raise_compiler_error(
+            "a model that follows a plan is partitioned by exactly one date column, or names it in meta.plan_column"
+        ) }}
     {%- endif -%}
 
     {%- set contract = config.get('contract') -%}
@@ -28,7 +32,13 @@
     {%- if partial and planned_ranges() | length == 0 -%}
         {%- call noop_statement('main', 'UNCHANGED', 'UNCHANGED', 0) -%} {{ query }} {%- endcall -%}
     {%- else -%}
-        {%- set replace_where = date_ranges_sql(partition_by[0], planned_ranges(), typed=false) if partial else none -%}
+        {%- set replace_where = none -%}
+        {%- if partial and partition_by -%}
+            {%- set replace_where = date_ranges_sql(partition_by[0], planned_ranges(), typed=false) -%}
+        {%- elif partial -%}
+            {%- set kept = 'select * from ' ~ this ~ ' where (' ~ planned_dates(plan_column) ~ ') is not true' -%}
+            {%- set query = 'select * from (' ~ query ~ ') as built union all ' ~ kept -%}
+        {%- endif -%}
         {%- set rows = write_delta(this, query, partition_by, replace_where, not_null, model.description) -%}
         {%- call noop_statement('main', 'DELTA ' ~ rows, 'DELTA', rows) -%} {{ query }} {%- endcall -%}
     {%- endif -%}

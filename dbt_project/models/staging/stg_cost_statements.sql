@@ -1,3 +1,5 @@
+{{ config(meta={'plan': 'cost_dates'}, partition_by='cost_date') }}
+
 {% set columns = [
     'app_id', 'record_id', 'platform', 'event_at', 'received_at', 'event_date', 'source', 'payload_hash',
     'properties', 'country', 'time_zone', 'partner', 'channel', 'agency', 'campaign_id', 'campaign_name', 'adset_id',
@@ -11,7 +13,8 @@ statements as (
     {{ first_copies(
         source('bronze', 'bronze_costs'),
         columns,
-        {'partner': 'lower(partner)', 'as_of': 'coalesce(as_of, event_at)'}
+        {'partner': 'lower(partner)', 'as_of': 'coalesce(as_of, event_at)'},
+        'cost_date'
     ) }}
 )
 

@@ -1,3 +1,5 @@
+{{ config(meta={'plan': 'cost_dates'}, partition_by='cost_date') }}
+
 select
     app_id,
     record_id,
@@ -31,4 +33,4 @@ select
     request_id,
     statement_count
 from {{ ref('stg_cost_statements') }}
-where statement_number = statement_count
+where statement_number = statement_count and {{ planned_dates('cost_date') }}

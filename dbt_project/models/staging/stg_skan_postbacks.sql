@@ -1,3 +1,5 @@
+{{ config(meta={'plan': 'skan_dates'}, partition_by='event_date') }}
+
 {% set columns = [
     'app_id', 'record_id', 'environment', 'event_at', 'received_at', 'event_date', 'source', 'payload_hash',
     'properties', 'country', 'app_version', 'partner', 'campaign_id', 'skan_version', 'transaction_id',
@@ -7,18 +9,6 @@
 ] %}
 
 with
-
-postbacks as (
-    {{ first_copies(
-        source('bronze', 'bronze_skan_postbacks'),
-        columns,
-        {
-            'environment': "coalesce(environment, 'production')",
-            'partner': 'lower(partner)',
-            'postback_sequence_index': 'coalesce(postback_sequence_index, 0)',
-        }
-    ) }}
-),
 
 -- Devices repeat a postback until it is answered, under a record id of each request: Apple's id tells it is the same.
 -- A copy whose signature is wrong never stands in for one without a fault, whichever came first.
@@ -33,9 +23,13 @@ ranked as (
                 payload_hash,
                 record_id
         ) as repeat_number
-    from postbacks
+    from {{ ref('stg_skan_deliveries') }}
+    -- A postback of a day that is built again may have been repeated on a day that is not.
+    where {{ planned_keys(
+        ref('stg_skan_deliveries'), ['app_id', 'transaction_id', 'postback_sequence_index'], 'event_date'
+    ) }}
 )
 
 select {{ columns | join(', ') }}
 from ranked
-where repeat_number = 1
+where repeat_number = 1 and {{ planned_dates('event_date') }}

@@ -1,6 +1,10 @@
--- One row per app_id, platform and date. Built whole, from days of users: users of a month are not the sum of its days.
+{{ config(meta={'plan': 'activity_dates', 'plan_column': 'date'}) }}
+
+-- One row per app_id, platform and date, from days of users: users of a month are not the sum of its days.
 -- Each active day of a user adds one to the users of a period and takes it back when the period ends or the next active
 -- day carries on, so a running sum counts distinct users.
+{% set back = activity_days_before() %}
+
 with
 
 users as (
@@ -22,10 +26,15 @@ days as (
         select member.user_number, day.active_date, day.sessions, day.session_length_s, day.sessions_with_length
         from {{ ref('int_activity_days') }} as day
         inner join members as member on day.app_id = member.app_id and day.install_id = member.member_id
-        where day.activity = 'any' and day.last_active_at >= member.install_at
+        where
+            day.activity = 'any'
+            and day.last_active_at >= member.install_at
+            -- Dates are local, days of activity are kept by UTC date.
+            and {{ planned_dates('day.event_date', days_before=back + 1, days_after=1) }}
         union all
         select user_number, install_date as active_date, 0 as sessions, 0 as session_length_s, 0 as sessions_with_length
         from users
+        where {{ planned_dates('install_date', days_before=back) }}
     ) as part
     group by user_number, active_date
 ),
@@ -54,7 +63,7 @@ changes as (
         1 as monthly_change,
         case when is_new then 1 else 0 end as new_users,
         case when not is_new and days_away <= churn_days then 1 else 0 end as retained_users,
-        case when not is_new and days_away > churn_days then 1 else 0 end as resurrected_users,
+        case when not is_new and coalesce(days_away > churn_days, true) then 1 else 0 end as resurrected_users,
         0 as churned_users,
         sessions,
         session_length_s,
@@ -138,3 +147,4 @@ select
     case when is_complete then cast({{ name }} as bigint) end as {{ name }}{{ ',' if not loop.last }}
 {% endfor %}
 from summed
+where {{ planned_dates('date') }}

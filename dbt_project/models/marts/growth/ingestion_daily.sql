@@ -43,34 +43,22 @@ firsts as (
         sum(sandbox) as sandbox,
         sum(claims) as claims
     from (
-        {%- for model in ['stg_app_events', 'stg_touchpoints', 'stg_consents'] %}
+        {%- for model in [
+            'stg_app_events', 'stg_touchpoints', 'stg_consents', 'stg_cost_statements', 'stg_skan_deliveries'
+        ] %}
             select
                 app_id,
                 cast(received_at as date) as ingest_date,
                 count(*) as row_count,
-                count(case when environment = 'internal' then 1 end) as internal,
-                count(case when environment = 'sandbox' then 1 end) as sandbox,
-                count(case when environment = 'claims' then 1 end) as claims
+                {% for name in ['internal', 'sandbox', 'claims'] -%}
+                {{ 0 if model == 'stg_cost_statements' else "count(case when environment = '" ~ name ~ "' then 1 end)" }}
+                    as {{ name }}{{ ',' if not loop.last }}
+                {% endfor %}
             from {{ ref(model) }}
             where
                 {{ planned_dates('cast(received_at as date)') }}
                 -- The same as instants, by which files that were received on other days are passed over.
                 and {{ planned_dates('received_at', days_after=1) }}
-            group by 1, 2
-            union all
-        {%- endfor %}
-        -- Their staging models keep one row per business key, not per record, so records are counted in bronze.
-        {%- for table in ['bronze_costs', 'bronze_skan_postbacks'] %}
-            select
-                app_id, cast(received_at as date) as ingest_date, count(*) as row_count, 0 as internal, 0 as sandbox,
-                0 as claims
-            from (
-                select app_id, record_id, min(received_at) as received_at
-                from {{ source('bronze', table) }}
-                where {{ planned_keys(source('bronze', table), ['app_id', 'record_id'], 'ingest_date') }}
-                group by app_id, record_id
-            ) as records
-            where {{ planned_dates('cast(received_at as date)') }}
             group by 1, 2
             {% if not loop.last %}union all{% endif %}
         {%- endfor %}
