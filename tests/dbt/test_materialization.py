@@ -180,7 +180,14 @@ def test_rows_are_kept_as_long_as_there_is_room() -> None:
         assert stream.reader.read_all().num_rows == stream.rows == 2000
         assert (stream.kept is not None) is is_kept
     room = Room(100)
-    assert [room.take(60), room.take(60), room.take(40), room.take(1)] == [True, False, True, False]
+    assert [room.take(size, files=1) for size in (60, 60, 40, 1)] == [True, False, True, False]
+
+
+def test_only_tables_of_small_files_are_kept() -> None:
+    room = Room(2**30)
+    assert room.take(600 * 2**20, files=600)
+    assert not room.take(60 * 2**21, files=60)
+    assert not room.take(2**20 + 1, files=1)
 
 
 def test_a_schema_change_in_a_partial_run_asks_for_a_full_refresh(dbt: Dbt, home: Home, project: Path) -> None:

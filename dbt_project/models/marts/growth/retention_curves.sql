@@ -130,24 +130,64 @@ lives as (
     group by visit.entry_number, visit.day_clock
 ),
 
+-- A number stands for the strings of a cohort while users are counted. Those that come from records may be null.
+series as (
+    select
+        row_number() over (
+            order by dimension, app_id, cohort_kind, platform, partner, campaign_id, country
+        ) as series_number,
+        *
+    from (
+        select distinct
+            'campaign' as dimension, app_id, cohort_kind, platform, partner, campaign_id, '' as country
+        from entered
+        union all
+        select distinct
+            'country' as dimension, app_id, cohort_kind, platform, '' as partner, '' as campaign_id, country
+        from entered
+    ) as named
+),
+
+memberships as (
+    {% for dimension in ['campaign', 'country'] -%}
+        select
+            series.series_number, entry.entry_number, entry.cohort_date, entry.cohort_week, entry.cohort_month,
+            entry.week_starts_on, entry.watermark_week, entry.watermark_month, entry.calendar_age, entry.elapsed_age
+        from entered as entry
+        inner join series
+            on
+                series.dimension = '{{ dimension }}'
+                and entry.app_id = series.app_id
+                and entry.cohort_kind = series.cohort_kind
+                and entry.platform is not distinct from series.platform
+        {% if dimension == 'campaign' -%}
+            and entry.partner is not distinct from series.partner
+            and entry.campaign_id = series.campaign_id
+        {% else -%}
+            and entry.country = series.country
+        {% endif -%}
+        {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+),
+
 aged as (
     select
+        member.series_number,
         life.*,
-        entry.app_id, entry.cohort_kind, entry.platform, entry.partner, entry.campaign_id, entry.country,
-        entry.cohort_date as day_date,
-        {{ add_days("date '1970-01-05'", '7 * entry.cohort_week + entry.week_starts_on - 1') }} as week_date,
-        {{ month_of('entry.cohort_date') }} as month_date,
-        case when life.day_clock = 'calendar' then entry.calendar_age else entry.elapsed_age end - 1 as mature_day,
+        member.cohort_date as day_date,
+        {{ add_days("date '1970-01-05'", '7 * member.cohort_week + member.week_starts_on - 1') }} as week_date,
+        {{ month_of('member.cohort_date') }} as month_date,
+        case when life.day_clock = 'calendar' then member.calendar_age else member.elapsed_age end - 1 as mature_day,
         case
-            when life.day_clock = 'calendar' then entry.watermark_week - entry.cohort_week
-            else cast(floor(entry.elapsed_age / 7.0) as integer)
+            when life.day_clock = 'calendar' then member.watermark_week - member.cohort_week
+            else cast(floor(member.elapsed_age / 7.0) as integer)
         end - 1 as mature_week,
         case
-            when life.day_clock = 'calendar' then entry.watermark_month - entry.cohort_month
-            else cast(floor(entry.elapsed_age / 30.0) as integer)
+            when life.day_clock = 'calendar' then member.watermark_month - member.cohort_month
+            else cast(floor(member.elapsed_age / 30.0) as integer)
         end - 1 as mature_month
     from lives as life
-    inner join entered as entry on life.entry_number = entry.entry_number
+    inner join memberships as member on life.entry_number = member.entry_number
 ),
 
 -- Users of a cohort who are alike: few rows, as most come once or never again.
@@ -156,29 +196,13 @@ patterns as (
         ('day', 'day', 'days'), ('week', 'week', 'weeks'), ('month', 'month', 'months'), ('bracket', 'day', 'brackets')
     ] -%}
         select
-            app_id, cohort_kind, {{ by }}_date as cohort_date, platform, partner, campaign_id, country, day_clock,
-            '{{ unit }}' as unit, {{ numbers }} as numbers, last_{{ by }} as last_n, return_{{ by }} as return_n,
-            mature_{{ by }} as mature_n, count(*) as users
+            series_number, {{ by }}_date as cohort_date, day_clock, '{{ unit }}' as unit, {{ numbers }} as numbers,
+            last_{{ by }} as last_n, return_{{ by }} as return_n, mature_{{ by }} as mature_n, count(*) as users
         from aged
         group by
-            app_id, cohort_kind, {{ by }}_date, platform, partner, campaign_id, country, day_clock,
-            {{ numbers }}, last_{{ by }}, return_{{ by }}, mature_{{ by }}
+            series_number, {{ by }}_date, day_clock, {{ numbers }}, last_{{ by }}, return_{{ by }}, mature_{{ by }}
         {% if not loop.last %}union all{% endif %}
     {% endfor %}
-),
-
-cohorts as (
-    select
-        'campaign' as dimension, app_id, cohort_kind, cohort_date, platform, partner, campaign_id, '' as country,
-        day_clock, unit, numbers, last_n, return_n, mature_n, sum(users) as users
-    from patterns
-    group by all
-    union all
-    select
-        'country' as dimension, app_id, cohort_kind, cohort_date, platform, '' as partner, '' as campaign_id, country,
-        day_clock, unit, numbers, last_n, return_n, mature_n, sum(users) as users
-    from patterns
-    group by all
 ),
 
 periods as (
@@ -191,37 +215,20 @@ periods as (
     from {{ ref('rule_retention_brackets') }}
 ),
 
--- A number stands for the ten columns of a cohort while its patterns meet every period. Those that come from records
--- may be null.
-keys as (
-    select
-        row_number() over (
-            order by
-                unit, day_clock, dimension, app_id, cohort_kind, cohort_date, platform, partner, campaign_id, country
-        ) as cohort_number,
-        *
-    from (
-        select distinct
-            unit, day_clock, dimension, app_id, cohort_kind, cohort_date, platform, partner, campaign_id, country
-        from cohorts
-    ) as cohort
+cohorts as (
+    select row_number() over (order by series_number, cohort_date, day_clock, unit) as cohort_number, *
+    from (select distinct series_number, cohort_date, day_clock, unit from patterns) as cohort
 ),
 
 numbered as (
-    select key.cohort_number, cohort.unit, cohort.numbers, cohort.last_n, cohort.return_n, cohort.mature_n, cohort.users
-    from cohorts as cohort
-    inner join keys as key
+    select cohort.cohort_number, alike.unit, alike.numbers, alike.last_n, alike.return_n, alike.mature_n, alike.users
+    from patterns as alike
+    inner join cohorts as cohort
         on
-            cohort.unit = key.unit
-            and cohort.day_clock = key.day_clock
-            and cohort.dimension = key.dimension
-            and cohort.app_id = key.app_id
-            and cohort.cohort_kind = key.cohort_kind
-            and cohort.cohort_date = key.cohort_date
-            and cohort.platform is not distinct from key.platform
-            and cohort.partner is not distinct from key.partner
-            and cohort.campaign_id is not distinct from key.campaign_id
-            and cohort.country is not distinct from key.country
+            alike.series_number = cohort.series_number
+            and alike.cohort_date = cohort.cohort_date
+            and alike.day_clock = cohort.day_clock
+            and alike.unit = cohort.unit
 ),
 
 counted as (
@@ -246,16 +253,16 @@ counted as (
 )
 
 select
-    key.app_id,
-    key.cohort_kind,
-    key.cohort_date,
-    key.dimension,
-    key.platform,
-    key.partner,
-    key.campaign_id,
-    key.country,
-    key.unit,
-    key.day_clock,
+    series.app_id,
+    series.cohort_kind,
+    cohort.cohort_date,
+    series.dimension,
+    series.platform,
+    series.partner,
+    series.campaign_id,
+    series.country,
+    cohort.unit,
+    cohort.day_clock,
     counted.period_n,
     cast(counted.first_n as integer) as first_n,
     cast(counted.last_n as integer) as last_n,
@@ -266,4 +273,5 @@ select
     case when counted.mature_users > 0 and counted.last_n >= 1 then cast(counted.cumulative_users as bigint) end
         as cumulative_users
 from counted
-inner join keys as key on counted.cohort_number = key.cohort_number
+inner join cohorts as cohort on counted.cohort_number = cohort.cohort_number
+inner join series on cohort.series_number = series.series_number
