@@ -92,8 +92,6 @@ def run_limit(design: str) -> dict[str, Any]:
     settings = load_settings()
     lake = Lake(settings.lake)
     connection = connect(settings, lake=lake, layers=("silver",))
-    connection.execute("set global parquet_metadata_cache = true")
-    connection.execute("set global validate_external_file_cache = 'NO_VALIDATION'")
     connection.execute("create schema gold")
     started, cpu = time.monotonic(), time.process_time()
     for table, sql in steps(design):
@@ -115,7 +113,6 @@ def run_first_copies() -> dict[str, Any]:
     settings = load_settings()
     lake = Lake(settings.lake)
     connection = connect(settings, lake=lake, layers=("bronze",))
-    connection.execute("set global parquet_metadata_cache = true")
     started, cpu, received, written = time.monotonic(), time.process_time(), 0, 0
     for table in lake.tables("bronze"):
         if not {"record_id", "event_date"} <= set(lake.schema(table).names):

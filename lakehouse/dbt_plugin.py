@@ -28,6 +28,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from lakehouse.apps import load_apps
 from lakehouse.contract import bronze_schemas
 from lakehouse.engine import (
+    KEPT_FOOTERS,
     PLAIN_JOINS,
     PLAIN_JOINS_AND_SIDES,
     create_view_of,
@@ -90,12 +91,10 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             return
         self._connection = conn
         self.configure_cursor(conn)
-        # Files never change once written, and every model and test opens them again: keep footers, do not look twice.
-        conn.execute("set global parquet_metadata_cache = true")
+        conn.execute(KEPT_FOOTERS)
         plan = json.loads(os.environ.get("UNMOGROWP_PLAN") or "{}")
         is_partial = plan.get("mode") == "incremental"
         conn.execute(PLAIN_JOINS if is_partial else PLAIN_JOINS_AND_SIDES)
-        conn.execute("set global validate_external_file_cache = 'NO_VALIDATION'")
         pinned = json.loads(os.environ.get("UNMOGROWP_SNAPSHOT") or "null")
         try:
             self._snapshot = create_views(conn, self._lake, snapshot=pinned, layers=_LAYERS)

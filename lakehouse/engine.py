@@ -23,6 +23,11 @@ PLAIN_JOINS: Final = "set global disabled_optimizers = 'join_order'"
 # larger one, for up to twice the memory and time. A later run joins a few dates to all of history.
 PLAIN_JOINS_AND_SIDES: Final = "set global disabled_optimizers = 'join_order,build_side_probe_side'"
 
+# Data files never change once written: their footers are kept, and nobody looks twice.
+KEPT_FOOTERS: Final = (
+    "set global parquet_metadata_cache = true; set global validate_external_file_cache = 'NO_VALIDATION'"
+)
+
 _DUCKDB_TYPES: Final = {
     pa.string(): "varchar",
     pa.large_string(): "varchar",
@@ -64,6 +69,7 @@ def connect(
         },
     )
     connection.execute("set TimeZone = 'UTC'")
+    connection.execute(KEPT_FOOTERS)
     create_views(connection, lake or Lake(settings.lake, settings.storage_options), snapshot=snapshot, layers=layers)
     return connection
 
@@ -76,7 +82,6 @@ class PinnedEngine:
 
     def __init__(self, settings: Settings, lake: Lake) -> None:
         self.connection = connect(settings, lake=lake, layers=())
-        self.connection.execute("set global parquet_metadata_cache = true")
         self._lake = lake
         self._shown: dict[str, int] = {}
 

@@ -9,7 +9,7 @@
 {% macro month_of(day) %}date_trunc('month', {{ day }}){% endmacro %}
 {% macro query_parameter(text, names) %}regexp_extract({{ text }}, 'x'){% endmacro %}
 {% macro usd(micros, usd_per_unit) %}cast({{ micros }} * {{ usd_per_unit }} as decimal(18, 6)){% endmacro %}
-{% macro first_copies(bronze, columns, cleaned={}) %}select {{ columns | join(', ') }} from {{ bronze }}{% endmacro %}
+{% macro first_copies(bronze, columns, cleaned={}, date_column='event_date') %}select {{ columns | join(', ') }} from {{ bronze }}{% endmacro %}
 {% macro day_numbers(last) %}select 0 as day_n{% endmacro %}
 {% macro cohort_installs() %}select * from attributed_installs{% endmacro %}
 {% macro is_paid(partner) %}{{ partner }} not in ('organic', 'blocked'){% endmacro %}
@@ -54,3 +54,5 @@ left join {{ rule }} as {{ everyone }} on {{ everyone }}.app_id = '*'{% endmacro
 {% macro start_of_day(day) %}cast({{ day }} as timestamptz){% endmacro %}
 {% macro clean_name(name, partner) %}case when {{ partner }} != '' then lower({{ name }}) end{% endmacro %}
 {% macro environment_of(has_version=true, by_install=true) %}{{ return("coalesce(environment, 'production')") }}{% endmacro %}
+{% macro arrival_counts(relation, day, environment='x', late_s=none) %}select 1 as n{% endmacro %}
+{% macro activity_days_before() %}0{% endmacro %}

@@ -93,7 +93,7 @@ ONLY_ITS_TESTS = ("--indirect-selection=buildable", "--exclude-resource-type", "
 
 def build(dbt: Dbt, home: Home, *more: str) -> None:
     outcome = dbt(
-        home.folder, "build", "--select", "+mmp_reconciliation_daily", "int_watermarks", *ONLY_ITS_TESTS, *more
+        home.folder, "build", "--select", "+mmp_reconciliation_daily", "+int_watermarks", *ONLY_ITS_TESTS, *more
     )
     assert outcome.success, outcome.failures or outcome.error
 

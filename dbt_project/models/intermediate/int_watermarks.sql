@@ -2,9 +2,9 @@
 -- from the moment it was received.
 select
     app_id,
-    max(least(event_at, received_at)) as watermark_at,
-    {{ utc_date('max(least(event_at, received_at))') }} as watermark_date
-from {{ ref('stg_app_events') }}
+    max(lived_until) as watermark_at,
+    {{ utc_date('max(lived_until)') }} as watermark_date
+from {{ ref('int_event_arrivals') }}
 -- What a vendor says has happened does not make the app's own data more complete.
-where coalesce(environment, 'production') != 'claims'
+where environment != 'claims'
 group by app_id

@@ -1,50 +1,41 @@
 -- One row per app_id, date and source. Built whole: a late record changes the curve of arrivals, and by that what is
--- expected of every young day. The price is one pass over five narrow columns of each staging table; everything after
--- it works on counts by hour and minute, not on records.
-{% set sources = {
-    'app_events': {'model': 'stg_app_events', 'day': 'event_date'},
-    'touchpoints': {'model': 'stg_touchpoints', 'day': 'event_date'},
-    'costs': {'model': 'stg_cost_statements', 'day': 'cost_date'},
-    'skan_postbacks': {'model': 'stg_skan_postbacks', 'day': 'event_date'},
-} %}
+-- expected of every young day. It reads counts by hour and minute, not records.
+{% set sources = ['app_events', 'touchpoints', 'costs', 'skan_postbacks'] %}
 {% set epoch = "cast('1970-01-01 00:00:00+00:00' as timestamp with time zone)" %}
 {% set epoch_date = "cast('1970-01-01' as date)" %}
 
 with
 
-{% for source, table in sources.items() %}
-    {{ source }} as (
-        select
-            app_id,
-            {{ table.day }} as date,
-            received_at,
-            {% if source == 'costs' %}
-                -- A day's spend can be told when the day is over, not before.
-                {{ seconds_between(epoch, 'received_at') }}
-                - 86400 * ({{ days_between(epoch_date, table.day) }} + 1) as late_s,
-            {% else %}
-                {{ seconds_between('event_at', 'received_at') }} as late_s,
-            {% endif %}
-            {{ seconds_between(epoch, 'received_at') }} - 86400 * {{ days_between(epoch_date, table.day) }} as lag_s
-        from {{ ref(table.model) }}
-        {% if source != 'costs' %}where environment = 'production'{% endif %}
-    ),
-{% endfor %}
+app_events as (
+    select *, event_date as date from {{ ref('int_event_arrivals') }}
+),
 
--- lag_h: whole hours from the start of the day to the receipt. A record from the future was not late.
+touchpoints as (
+    select *, event_date as date from {{ ref('int_touch_arrivals') }}
+),
+
+-- A day's spend can be told when the day is over, not before.
+costs as (
+    select *, cost_date as date
+    from (
+        {{ arrival_counts(
+            ref('stg_cost_statements'), 'cost_date', environment="'production'",
+            late_s=seconds_between(epoch, 'received_at') ~ ' - 86400 * (' ~ days_between(epoch_date, 'cost_date') ~ ' + 1)'
+        ) }}
+    ) as told
+),
+
+skan_postbacks as (
+    select *, event_date as date
+    from ({{ arrival_counts(ref('stg_skan_postbacks'), 'event_date') }}) as told
+),
+
 arrivals as (
-    {% for source in sources %}
+    {% for source in sources -%}
         select
-            app_id,
-            '{{ source }}' as source,
-            date,
-            cast(floor(greatest(lag_s, 0) / 3600.0) as bigint) as lag_h,
-            cast(floor(greatest(late_s, 0) / 60.0) as bigint) as late_min,
-            count(*) as records,
-            sum(case when late_s > 86400 then 1 else 0 end) as late_records,
-            max(received_at) as received_until
+            app_id, '{{ source }}' as source, date, lag_h, late_min, records, late_records, received_until
         from {{ source }}
-        group by 1, 2, 3, 4, 5
+        where environment = 'production'
         {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),

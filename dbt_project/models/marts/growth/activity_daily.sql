@@ -3,7 +3,7 @@
 -- One row per app_id, platform and date, from days of users: users of a month are not the sum of its days.
 -- Each active day of a user adds one to the users of a period and takes it back when the period ends or the next active
 -- day carries on, so a running sum counts distinct users.
-{% set back = activity_days_before() %}
+{% set back = activity_days_before() | int %}
 
 with
 

@@ -46,14 +46,14 @@ firsts as (
         {%- for model in [
             'stg_app_events', 'stg_touchpoints', 'stg_consents', 'stg_cost_statements', 'stg_skan_deliveries'
         ] %}
+            {%- set environment = "'production'" if model == 'stg_cost_statements' else 'environment' %}
             select
                 app_id,
                 cast(received_at as date) as ingest_date,
                 count(*) as row_count,
-                {% for name in ['internal', 'sandbox', 'claims'] -%}
-                {{ 0 if model == 'stg_cost_statements' else "count(case when environment = '" ~ name ~ "' then 1 end)" }}
-                    as {{ name }}{{ ',' if not loop.last }}
-                {% endfor %}
+                count(case when {{ environment }} = 'internal' then 1 end) as internal,
+                count(case when {{ environment }} = 'sandbox' then 1 end) as sandbox,
+                count(case when {{ environment }} = 'claims' then 1 end) as claims
             from {{ ref(model) }}
             where
                 {{ planned_dates('cast(received_at as date)') }}

@@ -149,7 +149,10 @@ series as (
 ),
 
 memberships as (
-    {% for dimension in ['campaign', 'country'] -%}
+    {% for dimension, same_dimension in [
+        ('campaign', 'entry.partner is not distinct from series.partner and entry.campaign_id = series.campaign_id'),
+        ('country', 'entry.country = series.country')
+    ] -%}
         select
             series.series_number, entry.entry_number, entry.cohort_date, entry.cohort_week, entry.cohort_month,
             entry.week_starts_on, entry.watermark_week, entry.watermark_month, entry.calendar_age, entry.elapsed_age
@@ -160,12 +163,7 @@ memberships as (
                 and entry.app_id = series.app_id
                 and entry.cohort_kind = series.cohort_kind
                 and entry.platform is not distinct from series.platform
-        {% if dimension == 'campaign' -%}
-            and entry.partner is not distinct from series.partner
-            and entry.campaign_id = series.campaign_id
-        {% else -%}
-            and entry.country = series.country
-        {% endif -%}
+                and {{ same_dimension }}
         {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),
